@@ -1,0 +1,188 @@
+//! The patch request: what the consumer is asked to repair (EVENTS: `dev.backtrail.patch.requested.v1`).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::incident::{Detector, Endpoint, Window};
+use crate::verdict::Entity;
+
+/// What is wrong.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Problem {
+    /// The objective or the detector's finding in words.
+    pub slo: String,
+    /// When.
+    pub time_window: Window,
+    /// Where.
+    pub endpoint: Endpoint,
+    /// What noticed it.
+    pub detector: Detector,
+}
+
+/// One step of the critical path.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct CriticalStep {
+    /// Service.
+    pub service: String,
+    /// Route or operation.
+    pub route: String,
+    /// 95th percentile, milliseconds.
+    pub p95_ms: f64,
+    /// Share of failed calls, 0 to 1.
+    pub error_rate: f64,
+}
+
+/// The span where failing traffic differs from passing traffic.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct DivergentSpan {
+    /// Service.
+    pub service: String,
+    /// Operation.
+    pub operation: String,
+    /// The error or the symptom.
+    pub error: String,
+    /// Retries seen there.
+    pub retries: f64,
+}
+
+/// A log statement that correlates with failure.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct LogMotif {
+    /// Severity.
+    pub level: String,
+    /// Template.
+    pub message: String,
+    /// Source file.
+    pub file: String,
+    /// Occurrences in the window.
+    pub count: u64,
+}
+
+/// What telemetry says.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct TelemetrySummary {
+    /// Critical path through the sick part.
+    pub critical_path: Vec<CriticalStep>,
+    /// Where it diverges; absent when nothing diverges.
+    pub divergent_span: Option<DivergentSpan>,
+    /// Log motifs (empty until logs are evidence).
+    pub log_motifs: Vec<LogMotif>,
+}
+
+/// A recent change in the suspect's code or configuration.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RecentChange {
+    /// File.
+    pub file: String,
+    /// Line range, such as "120-160".
+    pub lines: String,
+    /// Commit.
+    pub sha: String,
+    /// Author.
+    pub author: String,
+    /// When.
+    pub ts: String,
+}
+
+/// A part of a source file.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct CodeFile {
+    /// Path in the repository.
+    pub path: String,
+    /// First line of the snippet.
+    pub snippet_start: u32,
+    /// Last line.
+    pub snippet_end: u32,
+    /// The lines; empty until the consumer fills them.
+    pub content: String,
+}
+
+/// Code around the suspect: named here from telemetry, filled by the consumer.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct CodeContext {
+    /// Files.
+    pub files: Vec<CodeFile>,
+    /// Functions that telemetry names.
+    pub functions: Vec<String>,
+    /// Tests.
+    pub tests: Vec<String>,
+    /// Public API.
+    pub public_api: Vec<String>,
+}
+
+/// What the patch must respect.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Constraints {
+    /// Leave the public API alone.
+    pub do_not_change_public_api: bool,
+    /// Configuration before code.
+    pub prefer_config_change: bool,
+    /// Flag that code changes hide behind.
+    pub patch_must_be_guarded_by_flag: String,
+    /// Telemetry that the patch must add.
+    pub must_add_telemetry: Vec<String>,
+}
+
+/// The suspect that the request is about.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SuspectRef {
+    /// Verdict id.
+    pub id: String,
+    /// Incident.
+    pub incident_key: String,
+    /// Revision.
+    pub revision: u64,
+    /// The suspect.
+    pub entity: Entity,
+    /// Its score, 0 to 1.
+    pub score: f64,
+    /// high, medium or low.
+    pub confidence: String,
+}
+
+/// Bounds of the work.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Budget {
+    /// Most changed lines.
+    pub max_lines: u32,
+    /// Most changed files.
+    pub max_files: u32,
+    /// Most seconds until a candidate.
+    pub max_seconds: u32,
+}
+
+/// What was removed from the request before it left.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Redaction {
+    /// Whether span attributes and bodies were left out.
+    pub attributes_included: bool,
+    /// Values that detectors replaced.
+    pub replaced: u64,
+}
+
+/// The patch request.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PatchRequest {
+    /// "1".
+    pub schema_version: String,
+    /// Deterministic id (uuid5 of the incident and the suspect): a repeated request is the same request.
+    pub id: String,
+    /// What is wrong.
+    pub problem: Problem,
+    /// What telemetry says.
+    pub telemetry_summary: TelemetrySummary,
+    /// Recent changes.
+    pub recent_changes: Vec<RecentChange>,
+    /// Code.
+    pub code_context: CodeContext,
+    /// What to respect.
+    pub constraints: Constraints,
+    /// What is asked for.
+    pub ask: Vec<String>,
+    /// The suspect.
+    pub suspect_ref: SuspectRef,
+    /// Bounds.
+    pub budget: Budget,
+    /// What was removed.
+    pub redaction: Redaction,
+}

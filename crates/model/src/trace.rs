@@ -1,0 +1,103 @@
+//! Traces after assembly: all spans of a trace together, in order, with their bytes.
+
+use std::sync::Arc;
+
+use crate::ids::TraceId;
+use crate::span::{Origin, SlotValue, SpanRecord};
+use crate::time::UnixNano;
+
+/// "No span": the root or parent is not there.
+pub const NO_SPAN: u32 = u32::MAX;
+
+/// Facts about a trace that fit in a bit each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TraceFlags(pub u16);
+
+impl TraceFlags {
+    /// Spans that came after the decision of their trace: they follow it and are counted in no window twice.
+    pub const LATE: u16 = 1;
+    /// Decided before its time, because a cap was reached (spans, bytes, memory or `max_ack_hold`).
+    pub const EARLY: u16 = 1 << 1;
+    /// A copy out of the evidence ring, released because an incident opened. Observers pass it on uncounted.
+    pub const EVIDENCE: u16 = 1 << 2;
+    /// The root is missing.
+    pub const ROOTLESS: u16 = 1 << 3;
+
+    /// Whether all bits of `mask` are set.
+    pub const fn has(self, mask: u16) -> bool {
+        self.0 & mask == mask
+    }
+
+    /// Sets the bits of `mask`.
+    pub const fn set(&mut self, mask: u16) {
+        self.0 |= mask;
+    }
+}
+
+/// One trace of a [`TraceBatch`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TraceHead {
+    /// The trace id.
+    pub trace_id: TraceId,
+    /// Its first record.
+    pub first: u32,
+    /// How many records it has.
+    pub len: u32,
+    /// Index of its root among the batch's records, [`NO_SPAN`] if it is missing.
+    pub root: u32,
+    /// Least start of its spans.
+    pub start: UnixNano,
+    /// Greatest end of its spans: says which slice the trace belongs to.
+    pub end: UnixNano,
+    /// Flags.
+    pub flags: TraceFlags,
+    /// Why it was kept: policy name; empty before sampling.
+    pub reason: Arc<str>,
+}
+
+/// Decided traces. Self-contained: the bytes were copied out of the shard's arena.
+#[derive(Clone, Debug, Default)]
+pub struct TraceBatch {
+    /// The traces.
+    pub traces: Vec<TraceHead>,
+    /// Their records, each trace's together, sorted by (start, span id).
+    pub records: Vec<SpanRecord>,
+    /// Index of each record's parent among `records`, [`NO_SPAN`] if it is not there.
+    pub parents: Vec<u32>,
+    /// The bytes that `raw_offset` and `raw_len` of the records point into.
+    pub raw: Vec<u8>,
+    /// Values of the wanted attributes: `slots[record * slot_count + slot]`.
+    pub slots: Vec<SlotValue>,
+    /// How many columns `slots` has.
+    pub slot_count: usize,
+    /// What `origin` of the records points into.
+    pub origins: Vec<Arc<Origin>>,
+}
+
+impl TraceBatch {
+    /// Range of the trace's records.
+    pub fn range(&self, trace: &TraceHead) -> std::ops::Range<usize> {
+        trace.first as usize..(trace.first + trace.len) as usize
+    }
+
+    /// The trace's records.
+    pub fn spans(&self, trace: &TraceHead) -> &[SpanRecord] {
+        &self.records[self.range(trace)]
+    }
+
+    /// The span's own protobuf message.
+    pub fn raw(&self, record: &SpanRecord) -> &[u8] {
+        &self.raw[record.raw_offset as usize..(record.raw_offset + record.raw_len) as usize]
+    }
+
+    /// The columns of one record.
+    pub fn slots_of(&self, index: usize) -> &[SlotValue] {
+        &self.slots[index * self.slot_count..(index + 1) * self.slot_count]
+    }
+
+    /// The parent of record `index`, if it is in the batch.
+    pub fn parent(&self, index: usize) -> Option<usize> {
+        let parent = self.parents[index];
+        (parent != NO_SPAN).then_some(parent as usize)
+    }
+}
