@@ -3,7 +3,7 @@
 //! Shards count, the close judges: traces are counted by (entry operation, signature, error, latency bucket), and the
 //! element list is kept once a signature, so that any latency limit can be applied when a slice is judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::histogram::Histogram;
@@ -139,6 +139,8 @@ pub struct SpectraSlice {
     /// Self errors: spans of (service, operation) that failed while no child of theirs did, weighted: the places where
     /// errors begin (causal pruning).
     pub error_origins: BTreeMap<(Arc<str>, Arc<str>), u64>,
+    /// Versions seen a service: (`service.version`, commit), either may be empty.
+    pub versions: BTreeMap<Arc<str>, BTreeSet<(Arc<str>, Arc<str>)>>,
     /// Traces that were not counted into a signature because the cap was reached, weighted.
     pub overflow: u64,
 }
@@ -152,6 +154,7 @@ impl SpectraSlice {
             groups: BTreeMap::new(),
             tests: BTreeMap::new(),
             error_origins: BTreeMap::new(),
+            versions: BTreeMap::new(),
             overflow: 0,
         }
     }
@@ -172,6 +175,9 @@ impl SpectraSlice {
         }
         for (key, sums) in &other.tests {
             self.tests.entry(key.clone()).or_default().merge(sums);
+        }
+        for (service, versions) in &other.versions {
+            self.versions.entry(Arc::clone(service)).or_default().extend(versions.iter().cloned());
         }
         for (key, count) in &other.error_origins {
             *self.error_origins.entry(key.clone()).or_default() += count;

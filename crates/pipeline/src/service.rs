@@ -1,0 +1,74 @@
+//! The `service:` section: what holds for the whole process.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{ByteSize, Duration};
+
+/// `service:` in `pipeline.yaml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Service {
+    /// The admin listener: health, metrics, status.
+    pub admin: Admin,
+    /// Where windows, the patch queue and the last status are kept.
+    pub data_dir: String,
+    /// Shard threads; 0 means one for each core. The number never changes a result.
+    pub shards: usize,
+    /// Length of a slice: the grain of windows.
+    pub slice: Duration,
+    /// How late data may come and still be counted in its slice.
+    pub allowed_lateness: Duration,
+    /// How long a shutdown may take until what is left is given up (and counted).
+    pub shutdown_timeout: Duration,
+    /// Bytes of received bodies that may be held at a time; past it, senders are told to come again.
+    pub memory_limit: ByteSize,
+    /// Distinct strings of each kind (services, operations, functions ...) that are told apart; the rest is "(other)".
+    pub max_symbols: usize,
+    /// The pipelines, by name.
+    pub pipelines: BTreeMap<String, Pipeline>,
+}
+
+/// `service.admin`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Address of `/livez /readyz /metrics /status`; empty turns the listener off.
+    pub endpoint: String,
+}
+
+/// A chain: receivers (or other pipelines), then processors in order, then exporters.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pipeline {
+    /// Receivers by id, or names of pipelines whose output this one takes.
+    pub receivers: Vec<String>,
+    /// Processors by id, in order.
+    pub processors: Vec<String>,
+    /// Exporters by id.
+    pub exporters: Vec<String>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { endpoint: "127.0.0.1:8888".to_owned() }
+    }
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            admin: Admin::default(),
+            data_dir: "./backtrail-data".to_owned(),
+            shards: 0,
+            slice: Duration::from_secs(15),
+            allowed_lateness: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(30),
+            memory_limit: ByteSize(512 << 20),
+            max_symbols: 100_000,
+            pipelines: BTreeMap::new(),
+        }
+    }
+}
