@@ -73,6 +73,13 @@ impl Clock {
         }
     }
 
+    /// Moves a replayed clock forward; the machine's clock moves by itself.
+    pub(crate) fn advance(&self, to: UnixNano) {
+        if let Self::Virtual(now) = self {
+            now.fetch_max(to.0, Ordering::AcqRel);
+        }
+    }
+
     /// Whether time is replayed.
     pub const fn is_virtual(&self) -> bool {
         matches!(self, Self::Virtual(_))

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod context;
 pub mod emit;
+pub mod engine;
 pub mod graph;
 pub mod node;
 pub mod service;

@@ -19,6 +19,10 @@ pub struct Service {
     pub shards: usize,
     /// Length of a slice: the grain of windows.
     pub slice: Duration,
+    /// A border of the slice grid, Unix nanoseconds. For replays of a given window, which should begin with a slice.
+    #[schemars(skip)]
+    #[serde(skip_serializing)]
+    pub slice_origin: u64,
     /// How late data may come and still be counted in its slice.
     pub allowed_lateness: Duration,
     /// How long a shutdown may take until what is left is given up (and counted).
@@ -64,6 +68,7 @@ impl Default for Service {
             data_dir: "./backtrail-data".to_owned(),
             shards: 0,
             slice: Duration::from_secs(15),
+            slice_origin: 0,
             allowed_lateness: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(30),
             memory_limit: ByteSize(512 << 20),

@@ -1,0 +1,160 @@
+//! The gather and the global thread: slices are released in order, whole, when the watermark of every source passed them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use backtrail_model::data::{Batch, Data};
+use backtrail_model::time::{Slice, SliceGrid, Tick, UnixNano};
+use tokio::sync::mpsc;
+
+use super::plan::{GlobalEntry, Target};
+use super::shard::Changes;
+use super::stage::Stage;
+
+/// What the global thread is sent.
+pub(crate) enum GatherMessage {
+    /// Data from a shard or the front.
+    Batch(GlobalEntry, Batch),
+    /// The source (a shard, or the front as the last index) will send no slice that ends at or before this time.
+    Watermark { source: usize, watermark: UnixNano },
+    /// Changed configurations; names of rebuilt nodes are sent back.
+    Reconfigure(Changes, mpsc::Sender<Vec<String>>),
+}
+
+/// The global thread's state.
+pub(crate) struct Gather {
+    grid: SliceGrid,
+    lateness: std::time::Duration,
+    stage: Stage,
+    exporters: Vec<mpsc::Sender<Batch>>,
+    marks: Vec<UnixNano>,
+    /// Parts of slices that are not complete yet, in the order they came.
+    pending: BTreeMap<Slice, Vec<(GlobalEntry, Batch)>>,
+    /// The next slice to close, once any data was seen.
+    next: Option<Slice>,
+}
+
+/// A gap longer than this many slices is jumped instead of ticked through.
+const LONG_GAP: u64 = 100_000;
+
+impl Gather {
+    pub(crate) fn new(
+        grid: SliceGrid,
+        lateness: std::time::Duration,
+        stage: Stage,
+        sources: usize,
+        exporters: Vec<mpsc::Sender<Batch>>,
+    ) -> Self {
+        let marks = vec![UnixNano(0); sources];
+        Self { grid, lateness, stage, exporters, marks, pending: BTreeMap::new(), next: None }
+    }
+
+    /// Runs until every source is gone; then the rest is released and everything closes.
+    pub(crate) fn run(mut self, mut inbox: mpsc::Receiver<GatherMessage>) {
+        while let Some(message) = inbox.blocking_recv() {
+            match message {
+                GatherMessage::Batch(entry, batch) => self.take(entry, batch),
+                GatherMessage::Watermark { source, watermark } => {
+                    self.marks[source] = self.marks[source].max(watermark);
+                    let least = self.marks.iter().copied().min().unwrap_or_default();
+                    if least != UnixNano::MAX {
+                        self.release(least);
+                    }
+                }
+                GatherMessage::Reconfigure(changes, done) => {
+                    let rebuilt = self.stage.reconfigure(&changes);
+                    let _ = done.blocking_send(rebuilt);
+                }
+            }
+        }
+        while let Some(&slice) = self.pending.keys().next_back() {
+            self.release(self.grid.end(slice));
+        }
+        self.stage.tick(Tick::LAST);
+        self.send();
+    }
+
+    fn take(&mut self, entry: GlobalEntry, batch: Batch) {
+        let Some(slice) = slice_of(&batch.data) else {
+            self.feed(entry, batch);
+            return;
+        };
+        if self.next.is_some_and(|next| slice < next) {
+            // Its source said that the slice was closed: a bug there. Counted where it is visible, never merged late.
+            tracing::error!(slice = slice.0, "bug: a slice came after its watermark");
+            return;
+        }
+        self.pending.entry(slice).or_default().push((entry, batch));
+    }
+
+    /// Closes every slice that ends at or before `watermark`: its parts merged, then a tick at its end. Ticks fall on
+    /// slice borders only, so that neither batch sizes nor the number of shards can be seen from a global node.
+    fn release(&mut self, watermark: UnixNano) {
+        let Some(first) = self.next.or_else(|| self.pending.keys().next().copied()) else { return };
+        let mut slice = first;
+        while self.grid.end(slice) <= watermark {
+            for (entry, batch) in merge(self.pending.remove(&slice).unwrap_or_default()) {
+                self.stage.observe(&batch);
+                self.feed(entry, batch);
+            }
+            let end = self.grid.end(slice);
+            self.stage.tick(Tick { arrival: end.plus(self.lateness), watermark: end });
+            self.send();
+            slice = self.after(slice, watermark);
+            self.next = Some(slice);
+        }
+    }
+
+    fn after(&self, slice: Slice, watermark: UnixNano) -> Slice {
+        let next = Slice(slice.0 + 1);
+        let target = self.pending.keys().next().copied().unwrap_or_else(|| self.grid.slice(watermark));
+        if target.0 > next.0 + LONG_GAP { target } else { next }
+    }
+
+    fn feed(&mut self, entry: GlobalEntry, batch: Batch) {
+        match entry {
+            GlobalEntry::Node(node) => self.stage.feed(node, batch),
+            GlobalEntry::Exporter(exporter) => self.export(exporter, batch),
+        }
+        self.send();
+    }
+
+    fn send(&mut self) {
+        while let Some((target, batch)) = self.stage.pop() {
+            match target {
+                Target::Exporter(exporter) => self.export(exporter, batch),
+                _ => tracing::error!("bug: the global thread sends to exporters only"),
+            }
+        }
+    }
+
+    fn export(&self, exporter: usize, batch: Batch) {
+        // A closed channel means that the exporter died; dropping the batch fails its ack.
+        drop(self.exporters[exporter].blocking_send(batch));
+    }
+}
+
+fn slice_of(data: &Data) -> Option<Slice> {
+    match data {
+        Data::Edges(edges) => Some(edges.slice),
+        Data::Spectra(spectra) => Some(spectra.slice),
+        _ => None,
+    }
+}
+
+/// Adds up the parts of one slice: one batch an entry and kind. Sums are integers and maps are ordered, so the order of
+/// the parts cannot be seen.
+fn merge(parts: Vec<(GlobalEntry, Batch)>) -> Vec<(GlobalEntry, Batch)> {
+    let mut merged: Vec<(GlobalEntry, Batch)> = Vec::new();
+    for (entry, part) in parts {
+        let signal = part.data.signal();
+        let known = merged.iter_mut().find(|(at, batch)| *at == entry && batch.data.signal() == signal);
+        match (known.map(|(_, batch)| &mut batch.data), &part.data) {
+            (Some(Data::Edges(sum)), Data::Edges(part)) => Arc::make_mut(sum).merge(part),
+            (Some(Data::Spectra(sum)), Data::Spectra(part)) => Arc::make_mut(sum).merge(part),
+            _ => merged.push((entry, part)),
+        }
+    }
+    merged.sort_by_key(|(entry, batch)| (*entry, batch.data.signal()));
+    merged
+}
