@@ -1,0 +1,97 @@
+//! Copies single traces from one batch into another.
+
+use std::sync::Arc;
+
+use backtrail_model::trace::{NO_SPAN, TraceBatch, TraceHead};
+
+/// Appends traces of one batch to another, self-contained: records, bytes, columns and origins.
+pub(crate) struct Copier<'a> {
+    from: &'a TraceBatch,
+    /// Where each origin of `from` stands in the target, [`NO_SPAN`] if it is not there yet.
+    origins: Vec<u32>,
+}
+
+impl<'a> Copier<'a> {
+    pub(crate) fn new(from: &'a TraceBatch) -> Self {
+        Self { from, origins: vec![NO_SPAN; from.origins.len()] }
+    }
+
+    /// Copies the trace; `head` of the copy is changed by `edit`. All copies of one `Copier` go to the same target, whose
+    /// bytes must stay below 4 GiB.
+    pub(crate) fn copy(&mut self, head: &TraceHead, to: &mut TraceBatch, edit: impl FnOnce(&mut TraceHead)) {
+        let (from, range) = (self.from, self.from.range(head));
+        let (old_first, new_first) = (head.first, to.records.len() as u32);
+        let moved = |index: u32| if index == NO_SPAN { NO_SPAN } else { index - old_first + new_first };
+        self.widen(to);
+        for (index, record) in range.clone().zip(&from.records[range.clone()]) {
+            let mut copy = *record;
+            copy.raw_offset = to.raw.len() as u32;
+            copy.origin = self.origin(record.origin, to);
+            to.raw.extend_from_slice(from.raw(record));
+            to.records.push(copy);
+            to.parents.push(moved(from.parents[index]));
+            to.slots.extend_from_slice(from.slots_of(index));
+            to.slots.resize(to.records.len() * to.slot_count, backtrail_model::span::SlotValue::Absent);
+        }
+        let mut copy = TraceHead { first: new_first, root: moved(head.root), ..head.clone() };
+        edit(&mut copy);
+        to.traces.push(copy);
+    }
+
+    /// Gives the target as many columns as this batch has (they differ only around a reload).
+    fn widen(&self, to: &mut TraceBatch) {
+        if to.slot_count >= self.from.slot_count {
+            return;
+        }
+        let mut slots = Vec::with_capacity(to.records.len() * self.from.slot_count);
+        for index in 0..to.records.len() {
+            slots.extend_from_slice(to.slots_of(index));
+            slots.resize((index + 1) * self.from.slot_count, backtrail_model::span::SlotValue::Absent);
+        }
+        (to.slots, to.slot_count) = (slots, self.from.slot_count);
+    }
+
+    fn origin(&mut self, index: u32, to: &mut TraceBatch) -> u32 {
+        let Some(known) = self.origins.get_mut(index as usize) else { return index };
+        if *known == NO_SPAN {
+            let origin = &self.from.origins[index as usize];
+            let found = to.origins.iter().position(|other| Arc::ptr_eq(other, origin));
+            *known = found.unwrap_or_else(|| {
+                to.origins.push(Arc::clone(origin));
+                to.origins.len() - 1
+            }) as u32;
+        }
+        *known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Span, traces};
+    use backtrail_pipeline::Context;
+
+    #[test]
+    fn a_copied_trace_keeps_its_shape_and_bytes() {
+        let cx = Context::for_test("copy");
+        let trace = |raw| {
+            vec![
+                Span { id: 1, raw, ..Span::default() },
+                Span { id: 2, parent: 1, start: 1, service: "db", raw: b"child", ..Span::default() },
+            ]
+        };
+        let from = traces(&cx, 1, &[trace(b"one"), trace(b"two"), trace(b"three")]);
+        let mut to = TraceBatch::default();
+        let mut copier = Copier::new(&from);
+        for head in [&from.traces[2], &from.traces[1]] {
+            copier.copy(head, &mut to, |copy| copy.reason = Arc::from("why"));
+        }
+        let head = &to.traces[1];
+        assert_eq!((head.first, head.root, &*head.reason), (2, 2, "why"));
+        assert_eq!(to.raw(&to.records[0]), b"three");
+        assert_eq!(to.raw(&to.spans(head)[0]), b"two");
+        assert_eq!(to.parent(3), Some(2));
+        assert_eq!(to.origins.len(), 2);
+        assert_eq!(to.origins[to.records[3].origin as usize].service, to.records[3].service);
+    }
+}
