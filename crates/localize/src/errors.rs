@@ -1,0 +1,238 @@
+//! Part E of the score: where errors begin, and whether they began more often than in the baseline.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::blame::{Ledger, Scores, mean};
+use crate::blocks::Stretch;
+use crate::causal::{Unexplained, unexplained};
+use crate::edge_blame::ServiceGraph;
+use crate::spectrum::UNIT;
+use crate::stats::{g_test, universal_threshold, weighted_median};
+
+/// Operations with fewer baseline executions are compared with all traces of the baseline instead.
+const LEAST: f64 = 3.0;
+
+/// What the errors of one operation say, averaged over the cuts of the baseline.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ErrorFinding {
+    /// Where the errors began.
+    pub service: Arc<str>,
+    /// Its operation.
+    pub operation: Arc<str>,
+    /// Errors in the window that no failed child explains.
+    pub errors: f64,
+    /// Executions in the window.
+    pub executions: f64,
+    /// Weighted median of the error shares of the blocks.
+    pub baseline_share: f64,
+    /// Likelihood ratio that the share changed.
+    pub g: f64,
+    /// What it must exceed.
+    pub gate: f64,
+    /// Significant errors in excess of the baseline.
+    pub excess: f64,
+    /// Whether it is sick: over the gate in more than half of the cuts.
+    pub sick: bool,
+}
+
+/// Part E.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Errors {
+    /// Significant evidence by service.
+    pub scores: Scores,
+    /// The same without gates.
+    pub tail: Scores,
+    /// Operations with errors that nothing below explains, in order of name.
+    pub findings: Vec<ErrorFinding>,
+    /// Errors by the service where they began.
+    pub origins: BTreeMap<Arc<str>, f64>,
+    /// Failed calls that nothing at or below the callee explains.
+    pub unexplained: Unexplained,
+}
+
+/// (executions, errors).
+type Sums = (f64, f64);
+
+struct Operation {
+    service: Arc<str>,
+    operation: Arc<str>,
+    by_cell: BTreeMap<usize, Sums>,
+    window: Sums,
+}
+
+/// Judges the error origins of every operation. `sampled_share` (0 to 1] turns weighted errors back into observed
+/// ones, because a G test counts observations; `graph` is the window's.
+///
+/// Self errors `f` of `n` executions against the weighted median `p` of the block shares: over the gate if
+/// `G(p N, N, f, n) > 2 ln m`; excess `(f - p n)(1 - gate/G)`, Ochiai-shaped with `ep = p n`. The part of a service's
+/// errors that only its clients saw is charged to both ends of the call ([`unexplained`]), as gaps are in part L.
+pub fn errors(
+    baseline: &Stretch<'_>,
+    window: &Stretch<'_>,
+    graph: &ServiceGraph,
+    cuts: &[usize],
+    sampled_share: f64,
+) -> Errors {
+    let (operations, family) = collect(baseline, window, sampled_share);
+    let mut out = Errors::default();
+    for operation in &operations {
+        *out.origins.entry(Arc::clone(&operation.service)).or_default() += operation.window.1 / sampled_share;
+    }
+    out.unexplained = unexplained(graph, &out.origins);
+    let gate = universal_threshold(family);
+    out.findings = operations.iter().map(|operation| ErrorFinding::empty(operation, gate)).collect();
+    let (mut scores, mut tails, mut sick) = (vec![], vec![], vec![0; operations.len()]);
+    for &k in cuts {
+        let blocks = baseline.cut(k);
+        let statistics: Vec<_> = operations.iter().map(|operation| statistic(operation, &blocks)).collect();
+        let (ledger, excesses) = charge(&operations, &statistics, gate, graph, &out);
+        scores.push(ledger.scores());
+        tails.push(charge(&operations, &statistics, 0.0, graph, &out).0.scores());
+        for (i, (&(share, g), excess)) in statistics.iter().zip(excesses).enumerate() {
+            let finding = &mut out.findings[i];
+            finding.baseline_share += share / cuts.len() as f64;
+            finding.g += g / cuts.len() as f64;
+            finding.excess += excess / cuts.len() as f64;
+            sick[i] += usize::from(excess > 0.0);
+        }
+    }
+    for (finding, sick) in out.findings.iter_mut().zip(sick) {
+        finding.sick = 2 * sick > cuts.len();
+    }
+    (out.scores, out.tail) = (mean(&scores), mean(&tails));
+    out
+}
+
+impl ErrorFinding {
+    fn empty(operation: &Operation, gate: f64) -> Self {
+        Self {
+            service: Arc::clone(&operation.service),
+            operation: Arc::clone(&operation.operation),
+            errors: operation.window.1,
+            executions: operation.window.0,
+            baseline_share: 0.0,
+            g: 0.0,
+            gate,
+            excess: 0.0,
+            sick: false,
+        }
+    }
+}
+
+/// Executions by operation and cell. Every execution gives either a self time or at least one gap, so the self times
+/// plus the most frequent gap count it.
+fn executions(stretch: &Stretch<'_>) -> BTreeMap<(Arc<str>, Arc<str>), BTreeMap<usize, u64>> {
+    type ByCallee<'a> = BTreeMap<Option<&'a Arc<str>>, u64>;
+    let mut n: BTreeMap<(&Arc<str>, &Arc<str>), BTreeMap<usize, ByCallee<'_>>> = BTreeMap::new();
+    for (cell, part) in stretch.parts() {
+        for (key, sums) in &part.tests {
+            let cells = n.entry((&key.service, &key.operation)).or_default();
+            *cells.entry(cell).or_default().entry(key.callee.as_ref()).or_default() += sums.n;
+        }
+    }
+    let count = |by_callee: ByCallee<'_>| {
+        let own = by_callee.get(&None).copied().unwrap_or(0);
+        own + by_callee.iter().filter(|(callee, _)| callee.is_some()).map(|(_, &n)| n).max().unwrap_or(0)
+    };
+    let total = |cells: BTreeMap<usize, ByCallee<'_>>| cells.into_iter().map(|(cell, n)| (cell, count(n))).collect();
+    n.into_iter().map(|((s, o), cells)| ((Arc::clone(s), Arc::clone(o)), total(cells))).collect()
+}
+
+/// The operations with errors in the window, and how many operations were looked at.
+fn collect(baseline: &Stretch<'_>, window: &Stretch<'_>, sampled_share: f64) -> (Vec<Operation>, usize) {
+    let scale = |count: u64| count as f64 / UNIT * sampled_share;
+    let (before, now) = (executions(baseline), executions(window));
+    let mut found: BTreeMap<(Arc<str>, Arc<str>), Operation> = BTreeMap::new();
+    for (_, part) in window.parts() {
+        for (key, &count) in part.error_origins.iter().filter(|(_, count)| **count > 0) {
+            let empty = || Operation {
+                service: Arc::clone(&key.0),
+                operation: Arc::clone(&key.1),
+                by_cell: BTreeMap::new(),
+                window: (0.0, 0.0),
+            };
+            found.entry(key.clone()).or_insert_with(empty).window.1 += scale(count);
+        }
+    }
+    for (key, operation) in &mut found {
+        operation.window.0 = now.get(key).map_or(0, |cells| cells.values().sum()) as f64;
+        for (&cell, &n) in before.get(key).into_iter().flatten() {
+            operation.by_cell.insert(cell, (n as f64, 0.0));
+        }
+        // An operation that the baseline hardly has is one that did not fail in all its traces.
+        if operation.by_cell.values().map(|sums| sums.0).sum::<f64>() < LEAST {
+            let traces = baseline.cells.iter().enumerate().map(|(at, cell)| (at, (scale(cell.traces), 0.0)));
+            operation.by_cell = traces.collect();
+            operation.window.0 = operation.window.0.max(scale(window.traces));
+        }
+        operation.window.0 = operation.window.0.max(operation.window.1);
+    }
+    for (cell, part) in baseline.parts() {
+        for (key, &count) in &part.error_origins {
+            if let Some(operation) = found.get_mut(key) {
+                let sums = operation.by_cell.entry(cell).or_default();
+                sums.1 += scale(count);
+                sums.0 = sums.0.max(sums.1);
+            }
+        }
+    }
+    let family = now.len().max(found.len());
+    (found.into_values().collect(), family)
+}
+
+/// (normal share, G that it changed); G is 0 where the share did not rise.
+fn statistic(operation: &Operation, block_of: &[usize]) -> (f64, f64) {
+    let mut blocks: BTreeMap<usize, Sums> = BTreeMap::new();
+    for (&cell, sums) in &operation.by_cell {
+        let block = blocks.entry(block_of[cell]).or_default();
+        *block = (block.0 + sums.0, block.1 + sums.1);
+    }
+    let mut shares: Vec<_> = blocks.values().filter(|b| b.0 > 0.0).map(|&(n, f)| (f / n, n)).collect();
+    let before: f64 = shares.iter().map(|share| share.1).sum();
+    let normal = weighted_median(&mut shares).unwrap_or(0.0);
+    let (n, f) = operation.window;
+    if n <= 0.0 || f / n <= normal {
+        return (normal, 0.0);
+    }
+    (normal, g_test(normal * before, before, f, n))
+}
+
+fn charge(
+    operations: &[Operation],
+    statistics: &[(f64, f64)],
+    gate: f64,
+    graph: &ServiceGraph,
+    found: &Errors,
+) -> (Ledger, Vec<f64>) {
+    let (mut ledger, mut excesses) = (Ledger::default(), Vec::with_capacity(operations.len()));
+    let mut on_edges: BTreeMap<&Arc<str>, f64> = BTreeMap::new();
+    for (operation, &(share, g)) in operations.iter().zip(statistics) {
+        let (n, f) = operation.window;
+        let excess = if g > gate { (f - share * n) * (1.0 - gate / g) } else { 0.0 };
+        excesses.push(excess);
+        let service = &operation.service;
+        let lost: f64 = found.unexplained.get(service).into_iter().flatten().map(|(_, calls)| calls).sum();
+        let part = (lost / found.origins[service]).min(1.0);
+        ledger.charge_own(service, excess * (1.0 - part), share * n * (1.0 - part));
+        *on_edges.entry(service).or_default() += excess * part;
+    }
+    for ((caller, callee), pair) in &graph.pairs {
+        let Some(&excess) = on_edges.get(caller).filter(|excess| **excess > 0.0) else { continue };
+        let lost = &found.unexplained[caller];
+        let all: f64 = lost.iter().map(|(_, calls)| calls).sum();
+        let here = lost.iter().find(|(other, _)| other == callee).map_or(0.0, |(_, calls)| calls / all);
+        ledger.charge_edge(caller, callee, excess * here, 0.0, pair.counts.calls as f64 / UNIT);
+    }
+    // Healthy calls from others speak for a callee.
+    for ((caller, callee), pair) in &graph.pairs {
+        let counted = on_edges.get(caller).is_some_and(|excess| *excess > 0.0);
+        let accused = found.unexplained.iter().any(|(other, lost)| {
+            on_edges.get(other).is_some_and(|excess| *excess > 0.0) && lost.iter().any(|(service, _)| service == callee)
+        });
+        if !counted && accused && !caller.is_empty() {
+            ledger.charge_edge(caller, callee, 0.0, 0.0, pair.counts.calls as f64 / UNIT);
+        }
+    }
+    (ledger, excesses)
+}

@@ -1,0 +1,236 @@
+//! The judge: closed slices of a baseline and a window in, ranked and explained suspects out.
+//!
+//! `score(s) = 0.999 max(L, E, C) + 0.001 tail`: latency, errors and call structure are significant evidence in
+//! `[0, 1]`; the tail is the noisy-or of the same without gates, the plain Ochiai coefficient and edge blame, and only
+//! orders what is not significant. Sources: FUSION.md, LOCALIZATION.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use backtrail_model::edges::EdgeSlice;
+use backtrail_model::patch_request::{CriticalStep, DivergentSpan};
+use backtrail_model::spectra::{Entry, SpectraSlice};
+use backtrail_model::verdict::{Confidence, Evidence, Hop, Impact, RuledOut, Suspect};
+
+use crate::blame::Scores;
+use crate::blocks::{CUTS, Stretch};
+use crate::edge_blame::{ServiceGraph, merge_edges};
+use crate::errors::{Errors, errors};
+use crate::latency::{Latency, latency, sick_edges};
+use crate::spectrum::{Limits, Spectrum};
+use crate::stats::{noisy_or, settle};
+use crate::structure::{Structure, structure};
+use crate::{explain, inner};
+
+/// How much of a score the tail can make: it orders, it does not accuse.
+pub(crate) const TAIL: f64 = 1e-3;
+
+/// How to judge.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Options {
+    /// Into how many blocks the baseline is cut; scores are means over the cuts.
+    pub cuts: Vec<usize>,
+    /// Quantile (0 to 1) of an entry operation's root latency over which its traces fail.
+    pub latency_quantile: f64,
+    /// Latency limits that are given (SLO), nanoseconds; other entries learn theirs.
+    pub limits: BTreeMap<Entry, u64>,
+    /// Share of traffic that upstream samplers let through, above 0, at most 1.
+    pub sampled_share: f64,
+    /// The endpoint whose impact is told; without one, the entry operation that lost most.
+    pub endpoint: Option<Entry>,
+    /// Score from which the verdict is of high confidence.
+    pub high: f64,
+    /// Score below which it is of low confidence.
+    pub medium: f64,
+    /// Most suspects of each kind.
+    pub suspects: usize,
+}
+
+impl Default for Options {
+    /// `high` is what quiet windows never reached in a stream with healthy hours (highest .83, FUSION.md).
+    fn default() -> Self {
+        Self {
+            cuts: CUTS.to_vec(),
+            latency_quantile: 0.99,
+            limits: BTreeMap::new(),
+            sampled_share: 1.0,
+            endpoint: None,
+            high: 0.9,
+            medium: 0.5,
+            suspects: 10,
+        }
+    }
+}
+
+/// The score of a service with its parts, each 0 to 1.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Parts {
+    /// What the ranking sorts by.
+    pub total: f64,
+    /// Latency (part L).
+    pub latency: f64,
+    /// Errors (part E).
+    pub errors: f64,
+    /// Call structure (part C).
+    pub structure: f64,
+    /// The plain Ochiai coefficient.
+    pub ochiai: f64,
+    /// Greatest blame of an edge that ends here.
+    pub edge_blame: f64,
+    /// Noisy-or of what is not significant.
+    pub tail: f64,
+}
+
+impl Parts {
+    /// The significant evidence: `max(L, E, C)`.
+    pub fn evidence(&self) -> f64 {
+        self.latency.max(self.errors).max(self.structure)
+    }
+}
+
+/// What the judge found. Deterministic: the same slices give the same judgement in any order and partition.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Judgement {
+    /// Every service of the window with its score.
+    pub services: BTreeMap<Arc<str>, Parts>,
+    /// Services, then routes, edges, functions, files and frames, each kind ranked by itself; equal scores share a rank.
+    pub suspects: Vec<Suspect>,
+    /// Evidence for and against, with ids "e1", "e2" ...
+    pub evidence: Vec<Evidence>,
+    /// Services that look guilty but are not, and why.
+    pub ruled_out: Vec<RuledOut>,
+    /// The calls around the first suspect and all sick ones.
+    pub propagation: Vec<Hop>,
+    /// Critical path through the window, outermost first.
+    pub critical_path: Vec<CriticalStep>,
+    /// Where the window differs most from the baseline.
+    pub divergent_span: Option<DivergentSpan>,
+    /// The endpoint that `impact` is about.
+    pub endpoint: Option<Entry>,
+    /// What users felt.
+    pub impact: Impact,
+    /// high, medium, low or inconclusive.
+    pub confidence: Confidence,
+    /// The cause in a sentence.
+    pub cause: String,
+    /// What limits the judgement.
+    pub limits: Vec<String>,
+    /// Part L in full.
+    pub latency: Latency,
+    /// Part E in full.
+    pub errors: Errors,
+    /// Part C in full.
+    pub structure: Structure,
+}
+
+impl Judgement {
+    /// The final scores.
+    pub fn scores(&self) -> Scores {
+        self.services.iter().map(|(service, parts)| (Arc::clone(service), parts.total)).collect()
+    }
+
+    /// Whether the data carries no verdict.
+    pub fn is_inconclusive(&self) -> bool {
+        self.confidence.level == "inconclusive"
+    }
+}
+
+/// Everything that explaining needs, borrowed.
+pub(crate) struct Case<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) baseline: Stretch<'a>,
+    pub(crate) window: Stretch<'a>,
+    pub(crate) limits: Limits,
+    pub(crate) spectrum: Spectrum,
+    pub(crate) before: ServiceGraph,
+    pub(crate) now: ServiceGraph,
+    pub(crate) latency: Latency,
+    pub(crate) errors: Errors,
+    pub(crate) structure: Structure,
+    pub(crate) services: BTreeMap<Arc<str>, Parts>,
+}
+
+/// Judges a window against a baseline. Slices come in any order, merged or not; edge slices may be empty (then errors
+/// are charged where they began, and hops are missing).
+pub fn judge(
+    baseline: &[&SpectraSlice],
+    window: &[&SpectraSlice],
+    baseline_edges: &[&EdgeSlice],
+    window_edges: &[&EdgeSlice],
+    options: &Options,
+) -> Judgement {
+    let limits = Limits::learn(baseline, options.latency_quantile, &options.limits);
+    let spectrum = Spectrum::new(window, &limits);
+    let (before, now) = (graph(baseline_edges), graph(window_edges));
+    let (baseline, window) = (Stretch::new(baseline), Stretch::new(window));
+    let latency = latency(&baseline, &window, &options.cuts);
+    let errors = errors(&baseline, &window, &now, &options.cuts, options.sampled_share);
+    let sick = sick_edges(&latency.findings);
+    let structure = structure(&baseline, &window, &options.cuts, options.sampled_share, &sick);
+    let services = score(&spectrum, &now, &latency, &errors, &structure);
+    let case = Case { options, baseline, window, limits, spectrum, before, now, latency, errors, structure, services };
+    conclude(case)
+}
+
+fn graph(slices: &[&EdgeSlice]) -> ServiceGraph {
+    ServiceGraph::new(&merge_edges(slices))
+}
+
+fn score(
+    spectrum: &Spectrum,
+    graph: &ServiceGraph,
+    latency: &Latency,
+    errors: &Errors,
+    structure: &Structure,
+) -> BTreeMap<Arc<str>, Parts> {
+    let mut names: BTreeSet<Arc<str>> = spectrum.services();
+    for finding in &latency.findings {
+        names.insert(Arc::clone(&finding.key.service));
+        names.extend(finding.key.callee.clone());
+    }
+    for part in [&latency.scores, &errors.scores, &errors.tail, &structure.scores] {
+        names.extend(part.keys().cloned());
+    }
+    names.remove("");
+    let blames = graph.blame_by_callee();
+    let of = |scores: &Scores, name: &Arc<str>| settle(scores.get(name).copied().unwrap_or(0.0).clamp(0.0, 1.0));
+    let parts = |name: Arc<str>| {
+        let mut parts = Parts {
+            latency: of(&latency.scores, &name),
+            errors: of(&errors.scores, &name),
+            structure: of(&structure.scores, &name),
+            ochiai: settle(spectrum.service(&name).score()),
+            edge_blame: of(&blames, &name),
+            ..Parts::default()
+        };
+        let ungated = [of(&latency.tail, &name), of(&errors.tail, &name), of(&structure.tail, &name)];
+        parts.tail = settle(noisy_or(ungated.into_iter().chain([parts.ochiai, parts.edge_blame])));
+        parts.total = settle((1.0 - TAIL) * parts.evidence() + TAIL * parts.tail);
+        (name, parts)
+    };
+    names.into_iter().map(parts).collect()
+}
+
+fn conclude(case: Case<'_>) -> Judgement {
+    let endpoint = explain::endpoint(&case);
+    let mut suspects = inner::suspects(&case);
+    let evidence = explain::evidence(&case, &mut suspects);
+    let confidence = explain::confidence(&case, &suspects);
+    Judgement {
+        ruled_out: explain::ruled_out(&case, &suspects),
+        propagation: explain::propagation(&case, &suspects),
+        critical_path: explain::critical_steps(&case, endpoint.as_ref()),
+        divergent_span: explain::divergent_span(&case, &suspects),
+        impact: explain::impact(&case, endpoint.as_ref()),
+        cause: explain::cause(&case, &suspects, &confidence),
+        limits: explain::limits(&case),
+        endpoint,
+        suspects,
+        evidence,
+        confidence,
+        services: case.services,
+        latency: case.latency,
+        errors: case.errors,
+        structure: case.structure,
+    }
+}

@@ -1,0 +1,235 @@
+//! Part L of the score: excess time of self time and gap tests. Source of every rule: FUSION.md, part L.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use backtrail_model::spectra::{TestKey, TestSums};
+
+use crate::blame::{Ledger, Scores, mean};
+use crate::blocks::Stretch;
+use crate::stats::{g_test, universal_threshold, weighted_median};
+
+/// The resolution floor of a span clock, nanoseconds: differences below it are never significant.
+const CLOCK_NS: f64 = 50_000.0;
+/// Tests with fewer baseline observations are not judged.
+const LEAST: u64 = 5;
+/// Quantiles of the count gate.
+const QUANTILES: [f64; 4] = [0.5, 0.75, 0.9, 0.95];
+
+/// What one latency test says, averaged over the cuts of the baseline.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Finding {
+    /// What was measured.
+    pub key: TestKey,
+    /// Observations in the window.
+    pub n: u64,
+    /// Mean in the window, nanoseconds.
+    pub mean_ns: f64,
+    /// Observations in the baseline.
+    pub baseline_n: u64,
+    /// Weighted median of the block means, nanoseconds.
+    pub baseline_ns: f64,
+    /// Distance of the means in standard errors, drift of the baseline included.
+    pub z: f64,
+    /// Likelihood ratio that the share above a baseline quantile changed.
+    pub g: f64,
+    /// What `z²` and `g` must exceed: `2 ln(tests)`.
+    pub gate: f64,
+    /// Significant excess of the whole window, nanoseconds, shrunk by how close the test is to its gate.
+    pub excess_ns: f64,
+    /// Whether the test is sick: over the gate in more than half of the cuts.
+    pub sick: bool,
+}
+
+/// Part L.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Latency {
+    /// Significant evidence by service.
+    pub scores: Scores,
+    /// The same without gates: orders what is not significant.
+    pub tail: Scores,
+    /// The share of gaps in a service's excess, 0 to 1: near 1 looks like the network.
+    pub edge_share: Scores,
+    /// Every judged test, in order of key.
+    pub findings: Vec<Finding>,
+}
+
+/// One test under one cut.
+#[derive(Clone, Copy)]
+struct Statistic {
+    mu: f64,
+    excess_mean: f64,
+    n: f64,
+    z: f64,
+    g: f64,
+}
+
+/// Baseline sums of one test by cell, and its sums in the window.
+struct Test<'a> {
+    key: &'a TestKey,
+    baseline: Vec<(usize, &'a TestSums)>,
+    baseline_n: u64,
+    window: TestSums,
+}
+
+/// Judges every latency test of the window against the baseline, cut into `cuts` blocks each.
+pub fn latency(baseline: &Stretch<'_>, window: &Stretch<'_>, cuts: &[usize]) -> Latency {
+    let tests = collect(baseline, window);
+    let gate = universal_threshold(tests.len());
+    let mut out = Latency { findings: tests.iter().map(|test| Finding::empty(test, gate)).collect(), ..Latency::default() };
+    let (mut scores, mut tails, mut shares, mut sick) = (vec![], vec![], vec![], vec![0; tests.len()]);
+    for &k in cuts {
+        let blocks = baseline.cut(k);
+        let statistics: Vec<Statistic> = tests.iter().map(|test| statistic(test, &blocks)).collect();
+        let (ledger, excesses) = charge(&tests, &statistics, gate);
+        scores.push(ledger.scores());
+        shares.push(ledger.edge_shares());
+        tails.push(charge(&tests, &statistics, 0.0).0.scores());
+        for (i, (statistic, excess)) in statistics.iter().zip(excesses).enumerate() {
+            out.findings[i].add(statistic, excess, cuts.len() as f64);
+            sick[i] += usize::from(excess > 0.0);
+        }
+    }
+    for (finding, sick) in out.findings.iter_mut().zip(sick) {
+        finding.sick = 2 * sick > cuts.len();
+    }
+    (out.scores, out.tail, out.edge_share) = (mean(&scores), mean(&tails), mean(&shares));
+    out
+}
+
+impl Finding {
+    fn empty(test: &Test<'_>, gate: f64) -> Self {
+        Self {
+            key: test.key.clone(),
+            n: test.window.n,
+            mean_ns: test.window.sum as f64 / test.window.n as f64,
+            baseline_n: test.baseline_n,
+            baseline_ns: 0.0,
+            z: 0.0,
+            g: 0.0,
+            gate,
+            excess_ns: 0.0,
+            sick: false,
+        }
+    }
+
+    fn add(&mut self, statistic: &Statistic, excess: f64, cuts: f64) {
+        self.baseline_ns += statistic.mu / cuts;
+        self.z += statistic.z / cuts;
+        self.g += statistic.g / cuts;
+        self.excess_ns += excess / cuts;
+    }
+}
+
+/// The tests that the window has and the baseline knows, in order of key.
+fn collect<'a>(baseline: &Stretch<'a>, window: &Stretch<'a>) -> Vec<Test<'a>> {
+    let mut tests: BTreeMap<&TestKey, Test<'a>> = BTreeMap::new();
+    for (_, part) in window.parts() {
+        for (key, sums) in &part.tests {
+            let empty = || Test { key, baseline: Vec::new(), baseline_n: 0, window: TestSums::default() };
+            tests.entry(key).or_insert_with(empty).window.merge(sums);
+        }
+    }
+    for (cell, part) in baseline.parts() {
+        for (key, sums) in &part.tests {
+            if let Some(test) = tests.get_mut(key) {
+                test.baseline.push((cell, sums));
+                test.baseline_n += sums.n;
+            }
+        }
+    }
+    tests.into_values().filter(|test| test.baseline_n >= LEAST && test.window.n > 0).collect()
+}
+
+fn statistic(test: &Test<'_>, block_of: &[usize]) -> Statistic {
+    let mut blocks: BTreeMap<usize, TestSums> = BTreeMap::new();
+    for &(cell, sums) in &test.baseline {
+        blocks.entry(block_of[cell]).or_default().merge(sums);
+    }
+    let blocks: Vec<TestSums> = blocks.into_values().filter(|block| block.n > 0).collect();
+    let median = |value: &dyn Fn(&TestSums) -> f64| {
+        weighted_median(&mut blocks.iter().map(|block| (value(block), block.n as f64)).collect::<Vec<_>>()).unwrap_or(0.0)
+    };
+    let mu = median(&mean_of);
+    let few = blocks.len() <= 2;
+    let sd = if few { deviation(&merged(&blocks)) } else { median(&deviation) };
+    // Drift: how far quiet blocks stray from their median beyond what their own size explains.
+    let drift = if few {
+        0.0
+    } else {
+        let mut sizes: Vec<_> = blocks.iter().map(|block| (block.n as f64, 1.0)).collect();
+        let size = weighted_median(&mut sizes).unwrap_or(1.0);
+        ((1.4826 * median(&|block| (mean_of(block) - mu).abs())).powi(2) - sd * sd / size).max(0.0)
+    };
+    let n = test.window.n as f64;
+    let excess_mean = mean_of(&test.window) - mu;
+    let z = excess_mean / ((sd * sd / n + drift).sqrt() + CLOCK_NS);
+    let g = if z > 0.0 { count_evidence(&blocks, test) } else { 0.0 };
+    Statistic { mu, excess_mean, n, z, g }
+}
+
+/// The same as counts, so that one huge span is not enough: the greatest G over the quantiles. Values are compared by
+/// histogram bucket in the blocks and in the window, so the share above a limit is one that both sides measured.
+fn count_evidence(blocks: &[TestSums], test: &Test<'_>) -> f64 {
+    let (n, window_n) = (test.baseline_n as f64, test.window.n as f64);
+    let mut best = 0.0_f64;
+    for q in QUANTILES {
+        let bucket = |block: &TestSums| f64::from(block.histogram.quantile_bucket(q).unwrap_or(0));
+        let mut limits: Vec<_> = blocks.iter().map(|block| (bucket(block), block.n as f64)).collect();
+        let limit = weighted_median(&mut limits).unwrap_or(0.0) as u16;
+        let share = |sums: &TestSums| sums.histogram.count_above(limit) as f64 / sums.n as f64;
+        let mut shares: Vec<_> = blocks.iter().map(|block| (share(block), block.n as f64)).collect();
+        let normal = weighted_median(&mut shares).unwrap_or(0.0);
+        let above = share(&test.window);
+        if above > normal {
+            best = best.max(g_test(normal * n, n, above * window_n, window_n));
+        }
+    }
+    best
+}
+
+/// Charges every test over the gate: excess `n (mean - mu) (1 - gate / v)` with `v = min(z², G)`.
+fn charge(tests: &[Test<'_>], statistics: &[Statistic], gate: f64) -> (Ledger, Vec<f64>) {
+    let (mut ledger, mut excesses) = (Ledger::default(), Vec::with_capacity(tests.len()));
+    for (test, s) in tests.iter().zip(statistics) {
+        let v = (s.z * s.z).min(s.g);
+        let excess = if s.excess_mean > 0.0 && v > gate { s.n * s.excess_mean * (1.0 - gate / v) } else { 0.0 };
+        let (quiet, service) = (s.mu * s.n, &test.key.service);
+        match &test.key.callee {
+            Some(callee) => ledger.charge_edge(service, callee, excess, quiet, s.n),
+            None => ledger.charge_own(service, excess, quiet),
+        }
+        excesses.push(excess);
+    }
+    (ledger, excesses)
+}
+
+fn merged(blocks: &[TestSums]) -> TestSums {
+    let mut all = TestSums::default();
+    for block in blocks {
+        all.merge(block);
+    }
+    all
+}
+
+fn mean_of(sums: &TestSums) -> f64 {
+    sums.sum as f64 / sums.n as f64
+}
+
+/// Standard deviation of the population, from integer sums: `n Σx² - (Σx)²` is exact while it fits in 128 bits (10⁹
+/// observations of 10 s do), so nothing cancels.
+fn deviation(sums: &TestSums) -> f64 {
+    let n = u128::from(sums.n);
+    let exact = n.checked_mul(sums.sum_sq).zip(sums.sum.checked_mul(sums.sum));
+    let scaled = exact.map_or_else(
+        || sums.n as f64 * sums.sum_sq as f64 - (sums.sum as f64).powi(2),
+        |(squares, square)| squares.saturating_sub(square) as f64,
+    );
+    scaled.max(0.0).sqrt() / sums.n as f64
+}
+
+/// Edges that are sick, as (caller, callee).
+pub(crate) fn sick_edges(findings: &[Finding]) -> std::collections::BTreeSet<(Arc<str>, Arc<str>)> {
+    let sick = findings.iter().filter(|finding| finding.sick);
+    sick.filter_map(|f| f.key.callee.as_ref().map(|callee| (Arc::clone(&f.key.service), Arc::clone(callee)))).collect()
+}
