@@ -1,1 +1,15 @@
-//! backtrail-wire
+//! OTLP on the wire: received bytes become records ([`walk`]), OTLP/JSON becomes protobuf ([`json`]), kept spans become
+//! a request again ([`export`]), and a raw span can be read in full where everything in it matters ([`attributes`]).
+
+pub mod attributes;
+pub mod check;
+mod error;
+pub mod export;
+pub mod json;
+mod proto;
+mod schema;
+pub mod walk;
+
+pub use check::{count_data_points, valid_utf8};
+pub use error::{Fault, WireError};
+pub use walk::{Bounds, LogBatch, LogRecord, WalkSpec, Walked, WalkedLogs, Walker};

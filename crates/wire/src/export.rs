@@ -1,0 +1,170 @@
+//! Kept spans become a request again, by concatenation: raw spans inside rebuilt wrappers. Nothing is decoded, so
+//! nothing is lost, unknown fields included.
+
+use std::sync::Arc;
+
+use backtrail_model::span::{Origin, SpanBatch, SpanRecord};
+use backtrail_model::trace::TraceBatch;
+
+use crate::check::{valid_utf8, valid_utf8_origin};
+use crate::proto::{LEN, key, put_varint, varint_len};
+
+/// A request that was put together.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Exported {
+    /// The `ExportTraceServiceRequest`.
+    pub bytes: Vec<u8>,
+    /// How many spans it holds.
+    pub spans: u64,
+    /// Spans left out, because a string in them (or in their resource or scope) is not UTF-8: a strict peer would
+    /// reject the whole request.
+    pub invalid_utf8: u64,
+}
+
+/// The request of some spans of a batch, all of them if `selected` is `None`.
+pub fn spans(batch: &SpanBatch, selected: Option<&[u32]>) -> Exported {
+    let record = |index: usize| (batch.records[index].origin, batch.raw(&batch.records[index]));
+    match selected {
+        Some(indices) => request(&batch.origins, indices.iter().map(|&index| record(index as usize))),
+        None => request(&batch.origins, (0..batch.records.len()).map(record)),
+    }
+}
+
+/// The request of all traces of a batch.
+pub fn traces(batch: &TraceBatch) -> Exported {
+    request(&batch.origins, batch.records.iter().map(|record| (record.origin, batch.raw(record))))
+}
+
+/// The request of some records of a batch of traces, for exporters that cut it into requests of bounded size.
+pub fn records<'a>(batch: &'a TraceBatch, records: impl IntoIterator<Item = &'a SpanRecord>) -> Exported {
+    request(&batch.origins, records.into_iter().map(|record| (record.origin, batch.raw(record))))
+}
+
+/// The request of any spans: index of the origin in `origins`, and the raw span. Grouped by resource, then scope, each
+/// in the order of its first span; spans keep their order within a scope.
+pub fn request<'a>(origins: &[Arc<Origin>], spans: impl IntoIterator<Item = (u32, &'a [u8])>) -> Exported {
+    let mut exported = Exported::default();
+    let mut groups = Groups::new(origins.len());
+    for (origin, raw) in spans {
+        if groups.add(origins, origin, raw) {
+            exported.spans += 1;
+        } else {
+            exported.invalid_utf8 += 1;
+        }
+    }
+    exported.bytes = groups.write();
+    exported
+}
+
+/// Spans by resource and scope.
+struct Groups<'a> {
+    /// The scope group of each origin, found when its first span comes.
+    of_origin: Vec<Place>,
+    resources: Vec<ResourceGroup>,
+    scopes: Vec<ScopeGroup<'a>>,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Unknown,
+    Scope(usize),
+    /// Its strings are not UTF-8.
+    Invalid,
+}
+
+struct ResourceGroup {
+    origin: Arc<Origin>,
+    scopes: Vec<usize>,
+}
+
+struct ScopeGroup<'a> {
+    origin: Arc<Origin>,
+    spans: Vec<&'a [u8]>,
+    /// Length of the `spans` fields.
+    len: usize,
+}
+
+impl<'a> Groups<'a> {
+    fn new(origins: usize) -> Self {
+        Self { of_origin: vec![Place::Unknown; origins], resources: Vec::new(), scopes: Vec::new() }
+    }
+
+    /// Whether the span can be sent.
+    fn add(&mut self, origins: &[Arc<Origin>], origin: u32, raw: &'a [u8]) -> bool {
+        let index = origin as usize;
+        if let Place::Unknown = self.of_origin[index] {
+            self.of_origin[index] = self.place(&origins[index]);
+        }
+        let Place::Scope(scope) = self.of_origin[index] else { return false };
+        if !valid_utf8(raw) {
+            return false;
+        }
+        let scope = &mut self.scopes[scope];
+        scope.len += field_len(raw.len());
+        scope.spans.push(raw);
+        true
+    }
+
+    /// The group of an origin. Linear in the number of groups: a request has a handful, and each origin asks once.
+    fn place(&mut self, origin: &Arc<Origin>) -> Place {
+        if !valid_utf8_origin(&origin.resource, &origin.scope) {
+            return Place::Invalid;
+        }
+        let known = self.resources.iter().position(|group| group.origin.resource == origin.resource);
+        let resource = known.unwrap_or_else(|| {
+            self.resources.push(ResourceGroup { origin: Arc::clone(origin), scopes: Vec::new() });
+            self.resources.len() - 1
+        });
+        let resource = &mut self.resources[resource];
+        if let Some(&scope) = resource.scopes.iter().find(|&&scope| self.scopes[scope].origin.scope == origin.scope) {
+            return Place::Scope(scope);
+        }
+        resource.scopes.push(self.scopes.len());
+        self.scopes.push(ScopeGroup { origin: Arc::clone(origin), spans: Vec::new(), len: 0 });
+        Place::Scope(self.scopes.len() - 1)
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.resources.iter().map(|group| field_len(self.resource_len(group))).sum());
+        for resource in self.resources.iter().filter(|resource| self.resource_len(resource) > 0) {
+            open(&mut out, 1, self.resource_len(resource));
+            out.extend_from_slice(&resource.origin.resource);
+            for scope in self.filled(resource) {
+                open(&mut out, 2, scope.message_len());
+                out.extend_from_slice(&scope.origin.scope);
+                for span in &scope.spans {
+                    open(&mut out, 2, span.len());
+                    out.extend_from_slice(span);
+                }
+            }
+        }
+        out
+    }
+
+    /// The scopes that have spans: all spans of one may have been left out.
+    fn filled<'s>(&'s self, resource: &'s ResourceGroup) -> impl Iterator<Item = &'s ScopeGroup<'a>> {
+        resource.scopes.iter().map(|&scope| &self.scopes[scope]).filter(|scope| !scope.spans.is_empty())
+    }
+
+    /// Length of the `ResourceSpans` message, 0 if it has no spans.
+    fn resource_len(&self, resource: &ResourceGroup) -> usize {
+        let scopes: usize = self.filled(resource).map(|scope| field_len(scope.message_len())).sum();
+        if scopes == 0 { 0 } else { scopes + resource.origin.resource.len() }
+    }
+}
+
+impl ScopeGroup<'_> {
+    fn message_len(&self) -> usize {
+        self.origin.scope.len() + self.len
+    }
+}
+
+/// Length of a field with a one-byte key and a content of `len` bytes.
+fn field_len(len: usize) -> usize {
+    1 + varint_len(len as u64) + len
+}
+
+fn open(out: &mut Vec<u8>, number: u32, len: usize) {
+    put_varint(out, u64::from(key(number, LEN)));
+    put_varint(out, len as u64);
+}
