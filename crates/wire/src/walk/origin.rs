@@ -47,7 +47,7 @@ impl Origins {
     pub(super) fn new() -> Self {
         // A fixed seed: equal origins have equal hashes in every worker and every run.
         let state = FixedState::with_seed(0x6F72_6967);
-        Self { resources: HashMap::with_hasher(state.clone()), origins: HashMap::with_hasher(state.clone()), state }
+        Self { resources: HashMap::with_hasher(state.clone()), built: HashMap::with_hasher(state.clone()), state }
     }
 
     /// The resource whose `ResourceSpans` or `ResourceLogs` fields (scopes left out) are `fields`. Those may be a copy,
