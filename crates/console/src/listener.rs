@@ -1,0 +1,188 @@
+//! The HTTP side: binds, answers, and goes when it is told.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+
+use crate::metrics::{self, Process};
+use crate::view::{Source, View};
+
+/// The admin listener could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenerError {
+    /// The address cannot be bound.
+    #[error("cannot listen on '{endpoint}' (service.admin.endpoint)")]
+    Bind {
+        /// As configured.
+        endpoint: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The server broke.
+    #[error("the admin listener failed")]
+    Serve(#[source] std::io::Error),
+}
+
+/// A bound admin listener.
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+type Shared = State<Arc<dyn Source>>;
+
+impl Listener {
+    /// Binds `endpoint`; port 0 takes a free one.
+    pub async fn bind(endpoint: &str) -> Result<Self, ListenerError> {
+        let failed = |source| ListenerError::Bind { endpoint: endpoint.to_owned(), source };
+        let socket = TcpListener::bind(endpoint).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self { socket, address })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until the future is dropped.
+    pub async fn serve(self, source: Arc<dyn Source>) -> Result<(), ListenerError> {
+        axum::serve(self.socket, router(source)).await.map_err(ListenerError::Serve)
+    }
+}
+
+/// The routes.
+fn router(source: Arc<dyn Source>) -> Router {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(exposition))
+        .route("/status", get(status))
+        .with_state(source)
+}
+
+async fn readyz(State(source): Shared) -> Response {
+    if source.ready() {
+        return "ready\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", source.status().state)).into_response()
+}
+
+async fn exposition(State(source): Shared) -> Response {
+    let text = metrics::render(&source.status(), source.ready(), Process::read());
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
+}
+
+#[derive(Deserialize)]
+struct Filter {
+    pipeline: Option<String>,
+}
+
+async fn status(State(source): Shared, Query(filter): Query<Filter>) -> Response {
+    let wanted = filter.pipeline.as_deref().filter(|name| !name.is_empty());
+    if let Some(view) = View::of(source.as_ref(), wanted) {
+        return Json(view).into_response();
+    }
+    let known: Vec<&str> = source.pipelines().keys().map(String::as_str).collect();
+    let error = format!("there is no pipeline '{}'", wanted.unwrap_or_default());
+    (StatusCode::NOT_FOUND, Json(serde_json::json!({ "error": error, "pipelines": known }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use backtrail_pipeline::engine::{NodeStatus, Status};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    struct Fake {
+        ready: AtomicBool,
+        pipelines: BTreeMap<String, Vec<String>>,
+    }
+
+    impl Fake {
+        fn new() -> Arc<Self> {
+            let keep = vec!["receivers.otlp".to_owned()];
+            Arc::new(Self { ready: AtomicBool::new(true), pipelines: BTreeMap::from([("keep".to_owned(), keep)]) })
+        }
+    }
+
+    impl Source for Fake {
+        fn status(&self) -> Status {
+            let row = |node: &str| NodeStatus { node: node.to_owned(), accepted: 3, sent: 3, ..NodeStatus::default() };
+            let state = if self.ready() { "running" } else { "draining" };
+            let nodes = vec![row("receivers.otlp"), row("processors.ochiai")];
+            Status { state: state.to_owned(), listening: Vec::new(), nodes }
+        }
+
+        fn ready(&self) -> bool {
+            self.ready.load(Ordering::Relaxed)
+        }
+
+        fn pipelines(&self) -> &BTreeMap<String, Vec<String>> {
+            &self.pipelines
+        }
+    }
+
+    /// Asks a listener over a real socket; gives the status code and the body.
+    async fn ask(fake: &Arc<Fake>, path: &str) -> (u16, String) {
+        let listener = Listener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.address();
+        let source: Arc<dyn Source> = Arc::<Fake>::clone(fake);
+        let client = async {
+            let mut stream = tokio::net::TcpStream::connect(address).await.expect("connects");
+            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.expect("writes");
+            let mut reply = String::new();
+            stream.read_to_string(&mut reply).await.expect("reads");
+            let code = reply.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
+            let body = reply.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+            (code, body)
+        };
+        tokio::select! {
+            served = listener.serve(source) => panic!("the server ended: {served:?}"),
+            reply = client => reply,
+        }
+    }
+
+    #[tokio::test]
+    async fn readiness_follows_the_graph_and_liveness_does_not() {
+        let fake = Fake::new();
+        assert_eq!(ask(&fake, "/readyz").await.0, 200);
+        fake.ready.store(false, Ordering::Relaxed);
+        assert_eq!(ask(&fake, "/readyz").await, (503, "not ready: draining\n".to_owned()));
+        assert_eq!(ask(&fake, "/livez").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn status_can_be_asked_for_one_pipeline() {
+        let fake = Fake::new();
+        let (code, all) = ask(&fake, "/status").await;
+        let all: serde_json::Value = serde_json::from_str(&all).expect("json");
+        assert_eq!((code, all["status"].as_str(), all["nodes"].as_array().map(Vec::len)), (200, Some("StatusOK"), Some(2)));
+        let (_, keep) = ask(&fake, "/status?pipeline=keep").await;
+        let keep: serde_json::Value = serde_json::from_str(&keep).expect("json");
+        assert_eq!(keep["nodes"][0]["node"], "receivers.otlp");
+        assert_eq!(keep["nodes"].as_array().map(Vec::len), Some(1));
+        let (code, error) = ask(&fake, "/status?pipeline=nope").await;
+        assert!(code == 404 && error.contains("no pipeline 'nope'"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn metrics_are_prometheus_text() {
+        let (code, text) = ask(&Fake::new(), "/metrics").await;
+        assert_eq!(code, 200);
+        assert!(text.contains("backtrail_accepted_items_total{node=\"processors.ochiai\"} 3"), "{text}");
+    }
+}
