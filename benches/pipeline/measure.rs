@@ -1,0 +1,67 @@
+//! Clocks, memory and the corpus.
+
+use std::io::Write;
+
+use backtrail_testkit::corpus::Corpus;
+
+/// How much data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// Enough to see that it works.
+    Smoke,
+    /// Enough to quote.
+    Full,
+}
+
+impl Scale {
+    /// One of two sizes.
+    pub fn of(self, smoke: usize, full: usize) -> usize {
+        if self == Self::Smoke { smoke } else { full }
+    }
+}
+
+/// The traffic that all parts use: 20 services, traces of 1 to 60 spans, 512-span requests of one resource.
+pub fn corpus(scale: Scale) -> Corpus {
+    Corpus::new(7, scale.of(300, 10_000))
+}
+
+/// Prints a line.
+pub fn print(line: &str) {
+    // A closed pipe ends the output, not the measurement.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// CPU model, cores and memory.
+pub fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let field = |text: &str, key: &str| {
+        text.lines().find(|line| line.starts_with(key)).and_then(|line| line.split(':').nth(1)).unwrap_or("?").trim().to_owned()
+    };
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let memory = field(&read("/proc/meminfo"), "MemTotal");
+    format!("{}, {cores} cores, {memory}", field(&read("/proc/cpuinfo"), "model name"))
+}
+
+/// CPU seconds of this thread.
+pub fn thread_cpu() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
+}
+
+/// Resident memory of this process, bytes.
+pub fn rss() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+}
+
+/// The least of several runs of `pass`, nanoseconds of this thread's CPU time a span: what the work costs when nobody
+/// disturbs it.
+pub fn least_ns_per_span(runs: usize, spans: usize, mut pass: impl FnMut(u64)) -> f64 {
+    let mut least = f64::MAX;
+    for run in 0..runs.max(1) {
+        let before = thread_cpu();
+        pass(run as u64 + 1);
+        least = least.min((thread_cpu() - before) * 1e9 / spans as f64);
+    }
+    least
+}

@@ -1,0 +1,104 @@
+//! The demo incident and the accuracy on labelled faults: what the README promises.
+
+use std::path::Path;
+use std::process::Command;
+
+use backtrail_testkit::incident::{CULPRIT, Shape, requests, spans, write_jsonl};
+use serde_json::Value;
+
+use crate::support::{binary, files, read, root, strings};
+
+fn run(dir: &Path, args: &[&str]) -> String {
+    let output = Command::new(binary()).args(args).current_dir(dir).env("NO_COLOR", "1").output().expect("it runs");
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn the_demo_names_the_culprit_and_leaves_windows_and_a_patch_request() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let shown = run(dir.path(), &["demo"]);
+    let truth: Value = serde_json::from_slice(&std::fs::read(root().join("demo/incident/truth.json")).expect("kept"))
+        .expect("JSON");
+    let culprit = truth["root_cause"]["service"].as_str().expect("a label");
+    assert!(shown.contains(culprit), "{shown}");
+    let data = dir.path().join("backtrail-data/demo");
+    let windows = data.join("windows");
+    for table in ["spans", "edges", "spectra", "incidents", "suspects", "verdicts"] {
+        assert!(!files(&windows, table).is_empty(), "no {table} below {}", windows.display());
+    }
+    let suspects = read(&windows, "suspects");
+    let (kinds, services) = (strings(&suspects, "kind"), strings(&suspects, "service"));
+    let first = kinds.iter().zip(&services).rfind(|(kind, _)| *kind == "service");
+    assert!(first.is_some(), "{kinds:?}");
+    let queue = backtrail_spool::Reader::open(data.join("patch_queue")).expect("a spool");
+    let requests: Vec<Value> = queue
+        .map(|record| serde_json::from_slice(&record.expect("an intact record").payload).expect("JSON"))
+        .collect();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert_eq!(requests[0]["type"], "dev.backtrail.patch.requested.v1");
+    assert_eq!(requests[0]["data"]["suspect_ref"]["entity"]["service"], culprit);
+    // A second run finds the first one's data and neither doubles nor breaks it.
+    run(dir.path(), &["demo"]);
+    let again = backtrail_spool::Reader::open(data.join("patch_queue")).expect("a spool").count();
+    assert_eq!(again, 1);
+}
+
+#[test]
+fn replay_prints_the_verdict_document() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let shape = Shape { seed: 5, start: 1_760_000_010_000_000_000, quiet: 240, faulty: 120, rate: 5 };
+    write_jsonl(&dir.path().join("traces.otlp.jsonl"), &requests(&spans(&shape), 40)).expect("writable");
+    let (start, end) = shape.window();
+    let window = format!("{start}..{end}");
+    let verdict: Value =
+        serde_json::from_str(&run(dir.path(), &["replay", ".", "--window", &window, "--json"])).expect("one document");
+    assert_eq!(verdict["suspects"][0]["entity"]["service"], CULPRIT, "{verdict:#}");
+    assert_eq!(verdict["suspects"][0]["rank"], 1);
+    let kinds: Vec<&str> = verdict["suspects"].as_array().expect("a list").iter().filter_map(|s| s["entity"]["kind"].as_str()).collect();
+    for kind in ["service", "route", "edge", "function", "file", "frame"] {
+        assert!(kinds.contains(&kind), "no {kind} among {kinds:?}");
+    }
+    let top = |kind: &str| {
+        let suspects = verdict["suspects"].as_array().expect("a list");
+        suspects.iter().find(|s| s["entity"]["kind"] == kind).map(|s| s["entity"]["name"].to_string()).unwrap_or_default()
+    };
+    assert!(top("function").contains("payment.bank.charge_card"), "{}", top("function"));
+    assert!(top("file").contains("payment/bank.py"), "{}", top("file"));
+    assert!(!verdict["evidence"].as_array().expect("a list").is_empty());
+    let formula = verdict["suspects"][0]["ochiai"].as_str().unwrap_or_default();
+    assert!(formula.contains("sqrt("), "{formula}");
+    let again: Value =
+        serde_json::from_str(&run(dir.path(), &["replay", ".", "--window", &window, "--json"])).expect("one document");
+    assert_eq!(verdict, again, "a replay gives the same document");
+}
+
+#[test]
+fn eval_ranks_the_demo_case_and_the_labelled_faults() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut sets = vec![root().join("demo/incident")];
+    let labelled = root().join("../shared/rca/nezha");
+    if labelled.is_dir() && !cfg!(debug_assertions) {
+        sets.push(labelled);
+    }
+    for set in sets {
+        let report: Value = serde_json::from_str(&run(dir.path(), &["eval", set.to_str().expect("UTF-8"), "--json"]))
+            .expect("one document");
+        let rows = report["summary"].as_array().expect("a summary");
+        let of = |system: &str, class: &str| {
+            rows.iter().find(|r| r["system"] == system && r["class"] == class && r["level"] == "service").cloned()
+        };
+        for row in rows.iter().filter(|row| row["level"] == "service") {
+            for (figure, floor) in [("as1", "floor_as1"), ("as3", "floor_as3"), ("as5", "floor_as5")] {
+                assert!(row[figure].as_f64() >= row[floor].as_f64(), "below the floor: {row}");
+            }
+        }
+        if let (Some(boutique), Some(tickets)) = (of("online-boutique", "all"), of("train-ticket", "all")) {
+            assert!(boutique["as1"].as_f64() >= Some(80.0) && boutique["as3"].as_f64() >= Some(85.0), "{boutique}");
+            assert!(tickets["as1"].as_f64() >= Some(22.0), "{tickets}");
+        } else {
+            assert_eq!(report["cases"].as_array().map(Vec::len), Some(1), "{report:#}");
+            assert_eq!(report["cases"][0]["ranks"]["service"], 1, "{report:#}");
+        }
+    }
+}

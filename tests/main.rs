@@ -1,0 +1,11 @@
+//! Black-box tests: they start the built binary, speak OTLP to it, kill it, and read back what it wrote.
+
+mod abuse;
+mod cli;
+mod demo;
+mod determinism;
+mod sdk;
+mod shutdown;
+mod support;
+mod tables;
+mod tidy;
