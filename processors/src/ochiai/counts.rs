@@ -1,0 +1,119 @@
+//! The counts of an open slice, by interned ids; strings come back when the slice closes.
+
+use std::sync::Arc;
+
+use backtrail_model::span::{Origin, SpanRecord};
+use backtrail_model::spectra::{
+    Element, Entry, SignatureHash, SpectraSlice, TestKey, TestSums, TraceGroup,
+};
+use backtrail_model::symbols::{Symbol, SymbolKind, Symbols};
+use backtrail_model::time::Slice;
+use hashbrown::{HashMap, HashSet};
+
+use super::elements::Elements;
+
+type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
+
+/// What a trace is counted by, but for its signature.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group {
+    pub(super) service: Symbol,
+    pub(super) operation: Symbol,
+    pub(super) error: bool,
+    pub(super) latency: u16,
+    pub(super) weight: u64,
+}
+
+/// What a latency test measures; no callee for self time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Test {
+    pub(super) service: Symbol,
+    pub(super) operation: Symbol,
+    pub(super) callee: Symbol,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct GroupKey {
+    service: Symbol,
+    operation: Symbol,
+    signature: SignatureHash,
+    error: bool,
+    latency: u16,
+}
+
+/// One shard's counts of one slice.
+#[derive(Default)]
+pub(super) struct OpenSpectra {
+    signatures: Map<SignatureHash, Arc<[Element]>>,
+    groups: Map<GroupKey, u64>,
+    tests: Map<Test, TestSums>,
+    error_origins: Map<(Symbol, Symbol), u64>,
+    versions: HashSet<(Symbol, Arc<str>, Arc<str>), foldhash::fast::FixedState>,
+    overflow: u64,
+}
+
+impl OpenSpectra {
+    /// Counts the trace whose elements are marked; without them when they are too many (`fits` is false) or when the
+    /// slice has its fill of signatures.
+    pub(super) fn count_trace(&mut self, group: Group, elements: &mut Elements, fits: bool, max_signatures: usize) {
+        let mut signature = elements.signature();
+        if !fits {
+            signature = TraceGroup::OVERFLOW;
+        } else if !self.signatures.contains_key(&signature) {
+            if self.signatures.len() < max_signatures {
+                self.signatures.insert(signature, elements.list(signature));
+            } else {
+                signature = TraceGroup::OVERFLOW;
+            }
+        }
+        if signature == TraceGroup::OVERFLOW {
+            self.overflow += group.weight;
+        }
+        let Group { service, operation, error, latency, weight } = group;
+        *self.groups.entry(GroupKey { service, operation, signature, error, latency }).or_default() += weight;
+    }
+
+    /// Counts an observation of a latency test.
+    #[inline]
+    pub(super) fn count_test(&mut self, test: Test, ns: u64) {
+        self.tests.entry(test).or_default().record(ns);
+    }
+
+    /// Counts a span that failed by itself.
+    pub(super) fn count_error_origin(&mut self, span: &SpanRecord) {
+        *self.error_origins.entry((span.service, span.operation)).or_default() += u64::from(span.weight);
+    }
+
+    /// Notes the version of a service, if it states one.
+    pub(super) fn count_version(&mut self, origin: &Origin) {
+        if !(origin.version.is_empty() && origin.revision.is_empty()) {
+            self.versions.insert((origin.service, Arc::clone(&origin.version), Arc::clone(&origin.revision)));
+        }
+    }
+
+    /// The closed slice. Two ids can mean one string only past the symbol table's cap ("(other)"), hence the sums.
+    pub(super) fn resolve(self, slice: Slice, symbols: &Symbols) -> SpectraSlice {
+        let service = |symbol| symbols.resolve(SymbolKind::Service, symbol);
+        let operation = |symbol| symbols.resolve(SymbolKind::Operation, symbol);
+        let mut closed = SpectraSlice::new(slice);
+        closed.overflow = self.overflow;
+        closed.signatures = self.signatures.into_iter().collect();
+        for (key, count) in self.groups {
+            let entry = Entry { service: service(key.service), route: operation(key.operation) };
+            let group = TraceGroup { entry, signature: key.signature, error: key.error, latency: key.latency };
+            *closed.groups.entry(group).or_default() += count;
+        }
+        for (test, sums) in self.tests {
+            let callee = test.callee.is_some().then(|| service(test.callee));
+            let key = TestKey { service: service(test.service), operation: operation(test.operation), callee };
+            closed.tests.entry(key).or_default().merge(&sums);
+        }
+        for ((s, o), count) in self.error_origins {
+            *closed.error_origins.entry((service(s), operation(o))).or_default() += count;
+        }
+        for (symbol, version, revision) in self.versions {
+            closed.versions.entry(service(symbol)).or_default().insert((version, revision));
+        }
+        closed
+    }
+}

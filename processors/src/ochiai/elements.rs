@@ -1,0 +1,181 @@
+//! The elements that a trace touches, as dense ids, and its signature.
+
+use std::sync::Arc;
+
+use backtrail_model::spectra::{Element, ElementKind, SignatureHash, TraceGroup};
+use backtrail_model::symbols::{Symbol, SymbolKind, Symbols};
+use hashbrown::HashMap;
+
+use crate::hash::{mix, stable_hash};
+
+/// What decides which elements a span touches. Few distinct ones occur, so one look-up a span finds them all.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Shape {
+    pub(super) service: Symbol,
+    pub(super) operation: Symbol,
+    pub(super) function: Symbol,
+    pub(super) file: Symbol,
+    /// The calling service, if it is another one.
+    pub(super) caller: Symbol,
+    /// Whom it calls, if only the span itself says so.
+    pub(super) peer: Symbol,
+}
+
+/// Elements known to this shard. Ids are dense and live until the table is retired; they never leave a trace, so nothing
+/// that is counted depends on them.
+pub(super) struct Elements {
+    symbols: Arc<Symbols>,
+    shapes: HashMap<Shape, u32, foldhash::fast::FixedState>,
+    /// Where the elements of each shape end in `members`.
+    ends: Vec<u32>,
+    members: Vec<u32>,
+    frames: HashMap<(Symbol, Symbol), u32, foldhash::fast::FixedState>,
+    ids: HashMap<Element, u32, foldhash::fast::FixedState>,
+    known: Vec<(Element, u64)>,
+    /// The trace that touched each shape and element last.
+    shape_seen: Vec<u32>,
+    seen: Vec<u32>,
+    trace: u32,
+    touched: Vec<u32>,
+    /// Element lists by signature, so that slices share them.
+    signatures: HashMap<SignatureHash, Arc<[Element]>, foldhash::fast::FixedState>,
+}
+
+/// How many shapes and elements are kept before the tables start anew.
+const MOST: usize = 200_000;
+
+impl Elements {
+    pub(super) fn new(symbols: Arc<Symbols>) -> Self {
+        Self {
+            symbols,
+            shapes: HashMap::default(),
+            ends: Vec::new(),
+            members: Vec::new(),
+            frames: HashMap::default(),
+            ids: HashMap::default(),
+            known: Vec::new(),
+            shape_seen: Vec::new(),
+            seen: Vec::new(),
+            trace: 0,
+            touched: Vec::new(),
+            signatures: HashMap::default(),
+        }
+    }
+
+    /// Forgets what the last trace touched.
+    pub(super) fn begin_trace(&mut self) {
+        if self.shapes.len() + self.frames.len() > MOST || self.trace == u32::MAX {
+            *self = Self::new(Arc::clone(&self.symbols));
+        }
+        self.trace += 1;
+        self.touched.clear();
+    }
+
+    /// Marks the elements of a span.
+    #[inline]
+    pub(super) fn touch(&mut self, shape: Shape) {
+        let id = match self.shapes.get(&shape) {
+            Some(&id) => id as usize,
+            None => self.add_shape(shape),
+        };
+        if std::mem::replace(&mut self.shape_seen[id], self.trace) == self.trace {
+            return;
+        }
+        let start = if id == 0 { 0 } else { self.ends[id - 1] as usize };
+        for at in start..self.ends[id] as usize {
+            self.mark(self.members[at]);
+        }
+    }
+
+    /// Marks a frame of an exception that a span of the service recorded.
+    pub(super) fn touch_frame(&mut self, service: Symbol, frame: Symbol) {
+        let id = match self.frames.get(&(service, frame)) {
+            Some(&id) => id,
+            None => {
+                let name = self.symbols.resolve(SymbolKind::Frame, frame);
+                let id = self.add(ElementKind::Frame, service, name);
+                self.frames.insert((service, frame), id);
+                id
+            }
+        };
+        self.mark(id);
+    }
+
+    /// How many elements the trace touches.
+    pub(super) fn touched(&self) -> usize {
+        self.touched.len()
+    }
+
+    /// The trace's signature: a hash over the set of its elements as strings. The sum does not depend on their order, so
+    /// no trace needs a sort.
+    pub(super) fn signature(&self) -> SignatureHash {
+        let sum = self.touched.iter().fold(0_u64, |sum, &id| sum.wrapping_add(self.known[id as usize].1));
+        let hash = mix(sum.wrapping_add(self.touched.len() as u64));
+        if hash == TraceGroup::OVERFLOW { 1 } else { hash }
+    }
+
+    /// The elements of the trace, sorted.
+    pub(super) fn list(&mut self, signature: SignatureHash) -> Arc<[Element]> {
+        let list = self.signatures.entry(signature).or_insert_with(|| {
+            let mut elements: Vec<Element> = self.touched.iter().map(|&id| self.known[id as usize].0.clone()).collect();
+            elements.sort_unstable();
+            elements.into()
+        });
+        Arc::clone(list)
+    }
+
+    /// Bounds the memory of lists that closed slices do not need any more.
+    pub(super) fn forget_signatures_past(&mut self, most: usize) {
+        if self.signatures.len() > most {
+            self.signatures.clear();
+        }
+    }
+
+    #[inline]
+    fn mark(&mut self, id: u32) {
+        if std::mem::replace(&mut self.seen[id as usize], self.trace) != self.trace {
+            self.touched.push(id);
+        }
+    }
+
+    fn add_shape(&mut self, shape: Shape) -> usize {
+        let symbols = Arc::clone(&self.symbols);
+        let name = |kind, symbol| symbols.resolve(kind, symbol);
+        let service = shape.service;
+        let mut parts = vec![(ElementKind::Service, service, Arc::from(""))];
+        let optional = [
+            (ElementKind::Route, SymbolKind::Operation, shape.operation),
+            (ElementKind::Function, SymbolKind::Function, shape.function),
+            (ElementKind::File, SymbolKind::File, shape.file),
+            (ElementKind::Edge, SymbolKind::Peer, shape.peer),
+        ];
+        let stated = optional.into_iter().filter(|(.., symbol)| symbol.is_some());
+        parts.extend(stated.map(|(kind, table, symbol)| (kind, service, name(table, symbol))));
+        if shape.caller.is_some() {
+            parts.push((ElementKind::Edge, shape.caller, name(SymbolKind::Service, service)));
+        }
+        for (kind, owner, name) in parts {
+            let id = self.add(kind, owner, name);
+            self.members.push(id);
+        }
+        let id = self.ends.len();
+        self.ends.push(self.members.len() as u32);
+        self.shape_seen.push(0);
+        self.shapes.insert(shape, id as u32);
+        id
+    }
+
+    /// The id of an element by its strings: a peer and a service of one name are the same callee.
+    fn add(&mut self, kind: ElementKind, service: Symbol, name: Arc<str>) -> u32 {
+        let element = Element { kind, service: self.symbols.resolve(SymbolKind::Service, service), name };
+        if let Some(&id) = self.ids.get(&element) {
+            return id;
+        }
+        let hash = stable_hash(&[kind.name(), &element.service, &element.name]);
+        let id = self.known.len() as u32;
+        self.ids.insert(element.clone(), id);
+        self.known.push((element, hash));
+        self.seen.push(0);
+        id
+    }
+}
