@@ -3,6 +3,8 @@
 use backtrail_pipeline::node::{Kind, Receiver, receiver};
 
 mod decode;
+#[cfg(test)]
+mod fake;
 mod inflate;
 mod latest;
 pub mod otlp;

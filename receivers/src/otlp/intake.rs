@@ -1,7 +1,6 @@
 //! From received bytes to the graph and back: decode, count, deliver, wait for the outcome.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use backtrail_model::ack::Outcome;
