@@ -16,4 +16,4 @@ pub use node::{
     Component, Components, Configured, Exporter, Finding, Implied, Kind, NodeError, Processor, Receiver, Reconfigured,
     Scope, exporter, processor, receiver,
 };
-pub use units::{ByteSize, Duration, Ratio};
+pub use units::{ByteSize, Duration, Ratio, Secret};

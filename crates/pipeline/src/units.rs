@@ -1,4 +1,4 @@
-//! Values with units in configuration: `200ms`, `64MiB`, `5%`.
+//! Values with units in configuration: `200ms`, `64MiB`, `5%`; and text that is never shown.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,6 +19,69 @@ pub struct ByteSize(pub u64);
 /// A share between 0 and 1, written `5%` or `0.05`.
 #[derive(Clone, Copy, PartialEq, PartialOrd, Default, Debug)]
 pub struct Ratio(pub f64);
+
+/// A password, token or key. It reads like a string and prints as `***` everywhere; write it as `${env:NAME}` or
+/// `${file:path}`.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Text that must not be shown.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether nothing was configured.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is shown: whether there is one, and nothing else.
+    fn shown(&self) -> &'static str {
+        if self.is_empty() { "" } else { "***" }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(")?;
+        f.write_str(self.shown())?;
+        f.write_str(")")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.shown())
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.shown())
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(Self)
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": "A secret: ${env:NAME} or ${file:path}; never printed" })
+    }
+}
 
 const DURATIONS: [(&str, f64); 8] =
     [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9), ("d", 86_400e9)];
@@ -246,5 +309,13 @@ mod tests {
         assert_eq!("0.05".parse::<Ratio>(), Ok(Ratio(0.05)));
         assert!("150%".parse::<Ratio>().is_err());
         assert_eq!(Ratio(0.05).to_string(), "5%");
+    }
+
+    #[test]
+    fn a_secret_is_read_and_never_shown() {
+        let secret: Secret = serde_json::from_str("\"hunter2\"").unwrap();
+        assert_eq!(secret.expose(), "hunter2");
+        assert_eq!(format!("{secret:?} {secret} {}", serde_json::to_string(&secret).unwrap()), "Secret(***) *** \"***\"");
+        assert_eq!(serde_json::to_string(&Secret::default()).unwrap(), "\"\"");
     }
 }

@@ -7,7 +7,7 @@ use crate::graph::Part;
 use crate::node::{Components, Configured, Exporter, Kind, Processor, Receiver, Scope};
 
 use super::explain::{Reading, without_secret};
-use super::report::{Report, choices};
+use super::report::{Report, choices, nearest};
 use super::tree::{Node, Pos, Tree};
 
 /// Characters of an id.
@@ -66,8 +66,19 @@ impl Definitions {
         self.by_id.get(&(section, id.to_owned()))
     }
 
+    /// The ids of a section whose kind is known.
     pub(super) fn ids(&self, section: Section) -> Vec<&str> {
-        self.by_id.keys().filter(|(at, _)| *at == section).map(|(_, id)| id.as_str()).collect()
+        self.of(section).filter(|(_, defined)| !defined.kind.is_empty()).map(|(id, _)| id).collect()
+    }
+
+    /// Whether an undefined id is one whose definition has a wrong name (which was reported there).
+    pub(super) fn is_misspelt(&self, section: Section, id: &str) -> bool {
+        let unknown = self.of(section).filter(|(_, defined)| defined.kind.is_empty()).map(|(id, _)| id);
+        self.get(section, id).is_none() && nearest(id, unknown).is_some()
+    }
+
+    fn of(&self, section: Section) -> impl Iterator<Item = (&str, &Defined)> {
+        self.by_id.iter().filter(move |((at, _), _)| *at == section).map(|((_, id), defined)| (id.as_str(), defined))
     }
 
     /// The section in which an id is defined.
@@ -173,32 +184,27 @@ impl Reader<'_> {
             return broken("", Scope::Stateless);
         };
         let defaults = (kind.defaults)();
-        let mut reading = Reading {
-            tree: node.clone(),
-            name: format!("{word} '{id}'"),
-            at: if node.is_null() { self.at } else { node.at },
-            defaults: &defaults,
-            known_elsewhere: &[],
-        };
+        let at = if node.is_null() { self.at } else { node.at };
+        let mut reading = Reading::new(node.clone(), format!("{word} '{id}'"), at, &defaults);
         let (config, whole) = reading.parse(kind.parse, report);
         let mut sound = whole;
         if let Some(config) = &config {
             for finding in config.check() {
-                sound &= !self.found(&reading.tree, &finding, whole, report);
+                sound &= !self.found(&reading, &finding, report);
             }
         }
         let part = config.filter(|_| sound).map(N::part);
         Defined { at: self.at, tree: reading.tree, kind: kind.name, scope: kind.scope, part }
     }
 
-    /// Reports a finding of the component's own check. Where keys were taken out because they are wrong, a finding
-    /// counts only if it names a value that is still there. Returns whether it was reported.
-    fn found(&self, tree: &Node, finding: &crate::Finding, whole: bool, report: &mut Report<'_>) -> bool {
-        let steps = tree.steps(&finding.path);
-        let (key, node, taken) = tree.follow(&steps);
-        if !whole && (taken < steps.len() || steps.is_empty()) {
+    /// Reports a finding of the component's own check, unless it follows from what was taken out because it is wrong.
+    /// Returns whether it was reported.
+    fn found(&self, reading: &Reading<'_>, finding: &crate::Finding, report: &mut Report<'_>) -> bool {
+        if reading.is_consequence(&finding.path) {
             return false;
         }
+        let steps = reading.tree.steps(&finding.path);
+        let (key, node, taken) = reading.tree.follow(&steps);
         let at = match key {
             _ if taken == 0 => self.at,
             Some(key) if taken < steps.len() => key,

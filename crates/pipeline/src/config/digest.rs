@@ -14,8 +14,9 @@ const DIGITS: usize = 16;
 pub(super) fn digest(service: &Service, graph: &Graph) -> String {
     let mut service = json!(service);
     if let Value::Object(map) = &mut service {
+        // Like paths, these change no result.
         map.remove("shards");
-        map.remove("data_dir");
+        map.remove("admin");
     }
     let nodes: Map<String, Value> = graph.nodes.iter().map(|node| (node.name.clone(), node.part.json())).collect();
     let mut canonical = String::new();

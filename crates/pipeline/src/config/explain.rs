@@ -22,19 +22,45 @@ pub(super) struct Reading<'a> {
     pub(super) defaults: &'a Value,
     /// Hints for keys that people bring from elsewhere: the key and what to do.
     pub(super) known_elsewhere: &'static [(&'static str, &'static str)],
+    /// Paths that were taken out; `list[*]` for an item of a list.
+    pub(super) removed: Vec<String>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    pub(super) fn new(tree: Node, name: String, at: Pos, defaults: &'a Value) -> Self {
+        Self { tree, name, at, defaults, known_elsewhere: &[], removed: Vec::new() }
+    }
+
+    /// Whether a mistake at `path` only follows from what was taken out at or below it.
+    pub(super) fn is_consequence(&self, path: &str) -> bool {
+        self.removed.iter().any(|removed| {
+            removed
+                .strip_prefix(path)
+                .is_some_and(|rest| path.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
+    /// Takes out what stands at `path`.
+    fn take_out(&mut self, path: &[Step]) -> bool {
+        let gone = written(path);
+        self.removed.retain(|removed| !removed.starts_with(&gone));
+        self.removed.push(match path.split_last() {
+            Some((Step::Index(_), list)) => format!("{}[*]", written(list)),
+            _ => gone,
+        });
+        self.tree.remove(path)
+    }
+
     /// The value, if there is one, and whether it is the whole of what was written.
     pub(super) fn parse<T>(
         &mut self,
         parse: impl Fn(Value) -> Result<T, serde_path_to_error::Error<serde_json::Error>>,
         report: &mut Report<'_>,
     ) -> (Option<T>, bool) {
-        let mut removed: Vec<String> = Vec::new();
+        let mut mistakes = 0;
         for attempt in 0.. {
             let error = match parse(self.tree.json()) {
-                Ok(value) => return (Some(value), removed.is_empty()),
+                Ok(value) => return (Some(value), self.removed.is_empty()),
                 Err(error) => error,
             };
             let path = self.steps(error.path());
@@ -42,13 +68,13 @@ impl Reading<'_> {
             if attempt < MAX_MISTAKES * 2 && self.repaired(&path, &message) {
                 continue;
             }
-            if removed.len() >= MAX_MISTAKES {
+            mistakes += 1;
+            if mistakes > MAX_MISTAKES {
                 report.problem(self.at, format!("{} has more mistakes than these", self.name), "mend the others first");
                 break;
             }
-            let Some(out) = self.explain(path, &message, &removed, report) else { break };
-            removed.push(written(&out));
-            if !self.tree.remove(&out) {
+            let out = self.explain(path, &message, report);
+            if out.is_empty() || !self.take_out(&out) {
                 break;
             }
         }
@@ -94,34 +120,27 @@ impl Reading<'_> {
         false
     }
 
-    /// Reports one mistake; returns the path to take out before the next attempt.
-    fn explain(
-        &self,
-        mut path: Vec<Step>,
-        message: &str,
-        removed: &[String],
-        report: &mut Report<'_>,
-    ) -> Option<Vec<Step>> {
+    /// Reports one mistake, unless it follows from another; returns the path to take out before the next attempt.
+    fn explain(&self, mut path: Vec<Step>, message: &str, report: &mut Report<'_>) -> Vec<Step> {
         if let Some(rest) = message.strip_prefix("unknown field `") {
             self.unknown_key(&mut path, rest, report);
-            return (!path.is_empty()).then_some(path);
+        } else if self.is_consequence(&written(&path)) {
+            // Said already.
+        } else if let Some(key) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+            let (at, ..) = self.tree.follow(&path);
+            let place = match written(&path) {
+                whole if whole.is_empty() => self.name.clone(),
+                part => format!("'{part}' of {}", self.name),
+            };
+            report.problem(
+                at.unwrap_or(self.at),
+                format!("key '{key}' is missing in {place}"),
+                format!("add '{key}:'"),
+            );
+        } else {
+            self.wrong_value(&path, message, report);
         }
-        if let Some(key) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-            let mut full = path.clone();
-            full.push(Step::Key(key.to_owned()));
-            // A key that was taken out above was there, only wrong.
-            if !removed.contains(&written(&full)) {
-                let (at, ..) = self.tree.follow(&path);
-                report.problem(
-                    at.unwrap_or(self.at),
-                    format!("key '{}' is missing in {}", written(&full), self.name),
-                    format!("add '{key}:'"),
-                );
-            }
-            return (!path.is_empty()).then_some(path);
-        }
-        self.wrong_value(&path, message, report);
-        (!path.is_empty()).then_some(path)
+        path
     }
 
     fn unknown_key(&self, path: &mut Vec<Step>, rest: &str, report: &mut Report<'_>) {
@@ -153,7 +172,7 @@ impl Reading<'_> {
         let hidden = node.scalar().and_then(|scalar| scalar.written.as_deref());
         let example = self.example(path);
         let (message, hint) = if let Some(rest) = message.strip_prefix("invalid type: ") {
-            wrong_type(&name, rest, hidden, example)
+            wrong_type(&name, path, rest, hidden, example)
         } else if let Some(rest) = message.strip_prefix("invalid value: ") {
             out_of_range(&name, rest, hidden)
         } else if let Some(rest) = message.strip_prefix("unknown variant `") {
@@ -163,7 +182,11 @@ impl Reading<'_> {
         } else {
             // A message of the type itself: "what is wrong; how to mend it".
             let (what, hint) = message.split_once("; ").unwrap_or((message, ""));
-            let hint = if hint.is_empty() { example.unwrap_or_else(|| "see the reference".to_owned()) } else { hint.to_owned() };
+            let hint = if hint.is_empty() {
+                example.unwrap_or_else(|| "see the reference".to_owned())
+            } else {
+                hint.to_owned()
+            };
             (format!("{name}: {what}"), hint)
         };
         report.problem(at, without_secret(node, &message), without_secret(node, &hint));
@@ -184,7 +207,8 @@ impl Reading<'_> {
         })?;
         let text = match value {
             Value::String(text) if !text.is_empty() && text != "***" => text.clone(),
-            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            Value::Bool(_) => value.to_string(),
+            Value::Number(number) if number.as_f64() != Some(0.0) => value.to_string(),
             Value::Array(items) if !items.is_empty() => value.to_string(),
             _ => return None,
         };
@@ -212,18 +236,35 @@ fn ticked(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-fn wrong_type(name: &str, rest: &str, hidden: Option<&str>, example: Option<String>) -> (String, String) {
+fn wrong_type(
+    name: &str,
+    path: &[Step],
+    rest: &str,
+    hidden: Option<&str>,
+    example: Option<String>,
+) -> (String, String) {
     let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, "something else"));
+    let is_list = expected == "a sequence";
     let (expected, advice) = expectation(expected);
     let found = hidden.map_or_else(|| shown(found), |written| format!("'{written}'"));
-    (format!("{name} must be {expected}, not {found}"), example.unwrap_or_else(|| advice.to_owned()))
+    let hint = match path.last() {
+        // One item without its brackets is the usual reason.
+        Some(Step::Key(key)) if is_list && found.starts_with('\'') => {
+            format!("write {key}: [{}]", found.trim_matches('\''))
+        }
+        _ => example.unwrap_or_else(|| advice.to_owned()),
+    };
+    (format!("{name} must be {expected}, not {found}"), hint)
 }
 
 fn out_of_range(name: &str, rest: &str, hidden: Option<&str>) -> (String, String) {
     let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, "another value"));
+    if expected == "map with a single key" {
+        return (format!("{name} must name exactly one choice"), "keep one key below it".to_owned());
+    }
     let found = hidden.map_or_else(|| shown(found), |written| format!("'{written}'"));
     let hint = match range(expected) {
-        Some(range) => format!("write a whole number from {range}"),
+        Some(range) => format!("write a whole number {range}"),
         None => format!("write {}", expectation(expected).0),
     };
     (format!("{name} cannot be {found}"), hint)
@@ -231,17 +272,17 @@ fn out_of_range(name: &str, rest: &str, hidden: Option<&str>) -> (String, String
 
 fn range(expected: &str) -> Option<&'static str> {
     Some(match expected {
-        "u8" => "0 to 255",
-        "u16" => "0 to 65535",
-        "u32" => "0 to 4294967295",
-        "u64" | "usize" => "0 up",
-        "i8" => "-128 to 127",
-        "i16" => "-32768 to 32767",
-        "i32" => "-2147483648 to 2147483647",
-        "a nonzero u8" => "1 to 255",
-        "a nonzero u16" => "1 to 65535",
-        "a nonzero u32" => "1 to 4294967295",
-        "a nonzero u64" | "a nonzero usize" => "1 up",
+        "u8" => "from 0 to 255",
+        "u16" => "from 0 to 65535",
+        "u32" => "from 0 to 4294967295",
+        "u64" | "usize" => "of 0 or more",
+        "i8" => "from -128 to 127",
+        "i16" => "from -32768 to 32767",
+        "i32" => "from -2147483648 to 2147483647",
+        "a nonzero u8" => "from 1 to 255",
+        "a nonzero u16" => "from 1 to 65535",
+        "a nonzero u32" => "from 1 to 4294967295",
+        "a nonzero u64" | "a nonzero usize" => "of 1 or more",
         _ => return None,
     })
 }

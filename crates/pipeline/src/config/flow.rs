@@ -167,7 +167,7 @@ impl Wiring<'_, '_, '_> {
         node.input = node.input.and(input);
         let Some(part) = &node.part else { return };
         let accepts = part.accepts();
-        if !unsure && !pipeline.damaged && accepts.common(input).is_empty() {
+        if !unsure && !pipeline.damaged && !accepts.is_empty() && accepts.common(input).is_empty() {
             self.starved(pipeline, listed, Section::Exporters, accepts, input);
         }
     }
@@ -208,11 +208,12 @@ impl Wiring<'_, '_, '_> {
                 Some(name) if *name != pipeline.name => format!(" of pipeline '{name}'"),
                 _ => String::new(),
             };
-            let message = format!("processor '{}' runs after a gather: '{}'{place} before it has one copy", listed.id, gather.id);
+            let message =
+                format!("processor '{}' runs after a gather: '{}'{place} before it has one copy", listed.id, gather.id);
             let hint = format!("put '{}' before '{}', or into a pipeline of its own", listed.id, gather.id);
             self.report.problem(listed.at, message, hint);
         }
-        if !unsure && accepts.common(input).is_empty() {
+        if !unsure && !accepts.is_empty() && accepts.common(input).is_empty() {
             self.starved(pipeline, listed, Section::Processors, accepts, input);
             // Said once is enough: what follows is judged as if it worked.
             self.nodes[index].unsure = true;
@@ -271,8 +272,12 @@ impl Wiring<'_, '_, '_> {
                 _ => format!("{}.{}", node.section.key(), node.id),
             })
             .collect();
-        let links: Vec<(usize, usize)> =
-            self.nodes.iter().enumerate().flat_map(|(to, node)| node.before.iter().map(move |&from| (from, to))).collect();
+        let links: Vec<(usize, usize)> = self
+            .nodes
+            .iter()
+            .enumerate()
+            .flat_map(|(to, node)| node.before.iter().map(move |&from| (from, to)))
+            .collect();
         let nodes: Option<Vec<GraphNode>> = self
             .nodes
             .into_iter()
@@ -291,7 +296,7 @@ impl Wiring<'_, '_, '_> {
 fn or_list(signals: Signals) -> String {
     let names: Vec<&str> = signals.iter().map(Signal::name).collect();
     match names.split_last() {
-        None => "signal that it accepts".to_owned(),
+        None => "signals".to_owned(),
         Some((last, [])) => (*last).to_owned(),
         Some((last, others)) => format!("{} or {last}", others.join(", ")),
     }

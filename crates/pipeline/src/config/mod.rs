@@ -42,8 +42,8 @@ pub struct Config {
     pub service: Service,
     /// Nodes and edges.
     pub graph: Graph,
-    /// SHA-256 over the effective configuration (defaults filled in, secrets left out, `service.shards` and paths left
-    /// out, because they change no result), 16 hex digits.
+    /// SHA-256 over the effective configuration (defaults filled in, secrets left out; `service.shards`, `service.admin`
+    /// and paths left out, because they change no result), 16 hex digits.
     pub digest: String,
     /// What is allowed and yet worth a word, such as a component that no pipeline uses. Sorted by position.
     pub warnings: Vec<Problem>,
@@ -152,7 +152,7 @@ fn build(
     for (index, (path, value)) in set.iter().enumerate() {
         overlay(&mut root, path, value, Pos { source: index + 1, line: 1, column: 1 }, report);
     }
-    section::top_level(&root, report)?;
+    section::top_level(&mut root, report)?;
     let definitions = components::read(&root, components, report);
     let written = root.entry("service").map(|entry| &entry.node);
     let (mut service, tree) = section::service(&root, report);

@@ -58,7 +58,12 @@ pub(super) fn read(
     definitions: &Definitions,
     report: &mut Report<'_>,
 ) -> Option<Vec<Pipeline>> {
-    let reader = Reader { service, written: written.and_then(|node| node.entry("pipelines")).map(|e| &e.node), tree, definitions };
+    let reader = Reader {
+        service,
+        written: written.and_then(|node| node.entry("pipelines")).map(|e| &e.node),
+        tree,
+        definitions,
+    };
     reader.empty_pipelines(report);
     if service.pipelines.is_empty() {
         if report.problems.is_empty() {
@@ -99,7 +104,11 @@ impl<'a> Reader<'a> {
     fn empty_pipelines(&self, report: &mut Report<'_>) {
         for entry in self.written.map_or(&[][..], Node::entries) {
             if entry.node.is_null() {
-                report.problem(entry.at, format!("pipeline '{}' is empty", entry.key), "list its receivers and exporters");
+                report.problem(
+                    entry.at,
+                    format!("pipeline '{}' is empty", entry.key),
+                    "list its receivers and exporters",
+                );
             }
         }
     }
@@ -128,7 +137,12 @@ impl<'a> Reader<'a> {
                 self.defined(name, section, listed, report);
             }
         }
-        let damaged = report.problems.len() > before || self.is_damaged(name);
+        let misspelt = |section, ids: &[String]| ids.iter().any(|id| self.definitions.is_misspelt(section, id));
+        let damaged = report.problems.len() > before
+            || self.is_damaged(name)
+            || misspelt(Section::Receivers, &config.receivers)
+            || misspelt(Section::Processors, &config.processors)
+            || misspelt(Section::Exporters, &config.exporters);
         let bare = config.receivers.is_empty() && !damaged;
         if bare {
             report.problem(at, format!("pipeline '{name}' has no receivers"), self.receivers_hint(name));
@@ -158,7 +172,11 @@ impl<'a> Reader<'a> {
             path.push(Step::Index(index));
             let at = self.tree.follow(&path).1.at;
             if listed.iter().any(|known| known.id == *id) {
-                report.problem(at, format!("'{id}' stands twice in '{key}' of pipeline '{pipeline}'"), "keep one of them");
+                report.problem(
+                    at,
+                    format!("'{id}' stands twice in '{key}' of pipeline '{pipeline}'"),
+                    "keep one of them",
+                );
             } else {
                 listed.push(Listed { id: id.clone(), at });
             }
@@ -183,11 +201,15 @@ impl<'a> Reader<'a> {
             (false, true) => Some(Section::Processors),
             // A pipeline that could not be parsed was reported where it stands.
             (false, false) if self.written.is_some_and(|node| node.entry(id).is_some()) => None,
+            (false, false) if self.definitions.is_misspelt(Section::Receivers, id) => None,
             (false, false) => {
                 let mut known = self.definitions.ids(Section::Receivers);
                 known.extend(self.service.pipelines.keys().map(String::as_str).filter(|name| *name != pipeline));
+                known.dedup();
                 let hint = match self.definitions.section_of(id) {
-                    Some(section) => format!("'{id}' is listed under '{}'; a receiver or pipeline belongs here", section.key()),
+                    Some(section) => {
+                        format!("'{id}' is listed under '{}'; a receiver or pipeline belongs here", section.key())
+                    }
                     None => choices(id, "receivers and pipelines", &known),
                 };
                 report.problem(listed.at, format!("pipeline '{pipeline}' names an undefined receiver '{id}'"), hint);
@@ -198,7 +220,7 @@ impl<'a> Reader<'a> {
 
     fn defined(&self, pipeline: &str, section: Section, listed: &Listed, report: &mut Report<'_>) {
         let id = listed.id.as_str();
-        if self.definitions.get(section, id).is_some() {
+        if self.definitions.get(section, id).is_some() || self.definitions.is_misspelt(section, id) {
             return;
         }
         let word = section.word();
@@ -294,7 +316,8 @@ fn visit<'a>(
 
 /// Pipelines that nothing reaches, and pipelines that reach nothing.
 fn dead_ends(drafts: &BTreeMap<&str, Draft<'_>>, order: &[&str], report: &mut Report<'_>) {
-    let taken: BTreeSet<&str> = drafts.values().flat_map(|draft| &draft.takes).map(|listed| listed.id.as_str()).collect();
+    let taken: BTreeSet<&str> =
+        drafts.values().flat_map(|draft| &draft.takes).map(|listed| listed.id.as_str()).collect();
     let mut dry: BTreeSet<&str> = BTreeSet::new();
     for name in order {
         let draft = &drafts[name];

@@ -59,7 +59,8 @@ pub(super) fn nearest<'n>(wrong: &str, known: impl IntoIterator<Item = &'n str>)
             let lower = name.to_lowercase();
             let distance = strsim::damerau_levenshtein(&wrong_lower, &lower);
             let near = distance <= (wrong.chars().count().max(name.chars().count()) / 3).max(1);
-            let part = wrong.len() >= 4 && name.len() >= 4 && (lower.contains(&wrong_lower) || wrong_lower.contains(&lower));
+            let part =
+                wrong.len() >= 4 && name.len() >= 4 && (lower.contains(&wrong_lower) || wrong_lower.contains(&lower));
             (near || part).then_some((distance, name))
         })
         .min_by_key(|&(distance, _)| distance)

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::components::{Definitions, Section};
 use super::explain::Reading;
-use super::report::{Report, choices};
+use super::report::{Report, choices, nearest};
 use super::tree::{Node, Pos, Step, Tree};
 use crate::graph::Part;
 use crate::service::Service;
@@ -17,7 +17,10 @@ const TOP_LEVEL: [&str; 5] = ["receivers", "processors", "exporters", "service",
 /// Keys of otelcol files that have no place here, and what to do instead.
 const ELSEWHERE: [(&str, &str); 2] = [
     ("extensions", "remove it: health, status and metrics are built in and listen on service.admin.endpoint"),
-    ("connectors", "remove it: a pipeline takes another pipeline's output when it names that pipeline under 'receivers'"),
+    (
+        "connectors",
+        "remove it: a pipeline takes another pipeline's output when it names that pipeline under 'receivers'",
+    ),
 ];
 
 const SERVICE_ELSEWHERE: &[(&str, &str)] = &[
@@ -27,12 +30,14 @@ const SERVICE_ELSEWHERE: &[(&str, &str)] = &[
 
 const MAX_SHARDS: usize = 256;
 
-/// Checks the keys of the file itself; `None` when it is no map.
-pub(super) fn top_level(root: &Node, report: &mut Report<'_>) -> Option<()> {
-    let Tree::Map(entries) = &root.value else {
+/// Checks the keys of the file itself; `None` when it is no map. A misspelt section is read under the name that it most
+/// likely means, so that one typo does not make everything in it undefined.
+pub(super) fn top_level(root: &mut Node, report: &mut Report<'_>) -> Option<()> {
+    let Tree::Map(entries) = &mut root.value else {
         report.problem(root.at, "the file is no map of sections", "begin with 'receivers:'");
         return None;
     };
+    let present: Vec<String> = entries.iter().map(|entry| entry.key.clone()).collect();
     for entry in entries {
         if TOP_LEVEL.contains(&entry.key.as_str()) {
             continue;
@@ -42,6 +47,10 @@ pub(super) fn top_level(root: &Node, report: &mut Report<'_>) -> Option<()> {
             None => choices(&entry.key, "valid sections", &TOP_LEVEL),
         };
         report.problem(entry.at, format!("unknown section '{}'", entry.key), hint);
+        let missing = TOP_LEVEL.into_iter().filter(|key| !present.iter().any(|known| known == key));
+        if let Some(meant) = nearest(&entry.key, missing) {
+            meant.clone_into(&mut entry.key);
+        }
     }
     Some(())
 }
@@ -56,8 +65,8 @@ pub(super) fn service(root: &Node, report: &mut Report<'_>) -> (Service, Node) {
     tree.at = entry.at;
     let mut defaults = json!(Service::default());
     defaults["pipelines"] = json!({});
-    let mut reading =
-        Reading { tree, name: "service".to_owned(), at: entry.at, defaults: &defaults, known_elsewhere: SERVICE_ELSEWHERE };
+    let mut reading = Reading::new(tree, "service".to_owned(), entry.at, &defaults);
+    reading.known_elsewhere = SERVICE_ELSEWHERE;
     let (service, _) = reading.parse(serde_path_to_error::deserialize::<_, Service>, report);
     let Some(service) = service else { return (Service::default(), Node::null(entry.at)) };
     for (path, message, hint) in findings(&service) {
@@ -103,7 +112,11 @@ fn is_host_and_port(text: &str) -> bool {
     if port.parse::<u16>().is_err() || host.is_empty() || (host.contains(':') && !bracketed) {
         return false;
     }
-    if bracketed { text.to_socket_addrs().is_ok() } else { host.chars().all(|c| c.is_alphanumeric() || ".-_".contains(c)) }
+    if bracketed {
+        text.to_socket_addrs().is_ok()
+    } else {
+        host.chars().all(|c| c.is_alphanumeric() || ".-_".contains(c))
+    }
 }
 
 /// A component such as `memory_limiter` may ask for less than `service.memory_limit`, never for more.

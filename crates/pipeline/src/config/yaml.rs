@@ -31,7 +31,7 @@ pub(super) fn parse(text: &str, report: &mut Report<'_>) -> Option<Node> {
     for next in Parser::new_from_str_with_options(text, options) {
         let done = match next {
             Ok((event, span)) => builder.event(event, span),
-            Err(error) => builder.syntax(&error),
+            Err(error) => builder.syntax(&error, text),
         };
         if done.is_none() {
             return None;
@@ -186,12 +186,15 @@ impl Builder<'_, '_> {
         Scalar { text, plain, value, written: None }
     }
 
-    fn syntax(&mut self, error: &ScanError) -> Option<()> {
+    fn syntax(&mut self, error: &ScanError, text: &str) -> Option<()> {
         let marker = error.marker();
         let at = Pos { source: 0, line: marker.line().max(1), column: marker.col() + 1 };
         let info = error.info();
         let info = info.lines().next().unwrap_or_default().trim_end_matches('.').to_owned();
-        let hint = if info.contains("tab") {
+        let line = text.lines().nth(at.line - 1).unwrap_or_default();
+        let hint = if line.contains("${") {
+            "inside [ ] and { } a reference needs quotes: \"${env:NAME}\""
+        } else if info.contains("tab") {
             "indent with spaces"
         } else {
             "look at the indentation, the quotes and the colons of this line and the one before"

@@ -17,7 +17,7 @@ struct Candidate {
 pub(super) fn remedy(components: &Components, wanted: Signals, present: Signals, pipeline: &str) -> String {
     let chain = chain(&candidates(components), wanted, present);
     if !chain.is_empty() {
-        return format!("put {} before it in pipeline '{pipeline}'", chain.join(", "));
+        return format!("put {} before it in pipeline '{pipeline}'", chain.join(", then "));
     }
     let receivers: Vec<&str> = components
         .receivers
@@ -26,7 +26,11 @@ pub(super) fn remedy(components: &Components, wanted: Signals, present: Signals,
         .map(|kind| kind.name)
         .collect();
     if !receivers.is_empty() {
-        return format!("add a receiver of {} to pipeline '{pipeline}': {}", super::or_list(wanted), receivers.join(", "));
+        return format!(
+            "add a receiver of {} to pipeline '{pipeline}': {}",
+            super::or_list(wanted),
+            receivers.join(", ")
+        );
     }
     let arrives = if present.is_empty() { "nothing".to_owned() } else { present.to_string() };
     format!("only {arrives} arrives here; take it out of pipeline '{pipeline}' or put it behind what makes its input")
