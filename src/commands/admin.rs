@@ -1,0 +1,55 @@
+//! The running graph as the admin listener sees it.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use backtrail_console::Source;
+use backtrail_pipeline::config::Config;
+use backtrail_pipeline::engine::{Handle, Status};
+
+/// A graph that runs, or will.
+pub(crate) struct Admin {
+    handle: OnceLock<Handle>,
+    pipelines: BTreeMap<String, Vec<String>>,
+}
+
+impl Admin {
+    /// The graph of a configuration before it runs.
+    pub(crate) fn new(config: &Config) -> Self {
+        Self { handle: OnceLock::new(), pipelines: pipelines(config) }
+    }
+
+    /// It runs now.
+    pub(crate) fn attach(&self, handle: Handle) {
+        // A second graph is never started in one process.
+        let _ = self.handle.set(handle);
+    }
+}
+
+impl Source for Admin {
+    fn status(&self) -> Status {
+        let starting = || Status { state: "starting".to_owned(), ..Status::default() };
+        self.handle.get().map_or_else(starting, Handle::status)
+    }
+
+    fn ready(&self) -> bool {
+        self.handle.get().is_some_and(Handle::ready)
+    }
+
+    fn pipelines(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.pipelines
+    }
+}
+
+/// Names of the nodes of each pipeline. Receivers and exporters are shared: each pipeline that lists one shows it.
+fn pipelines(config: &Config) -> BTreeMap<String, Vec<String>> {
+    let nodes = &config.graph.nodes;
+    let of = |name: &str, parts: &backtrail_pipeline::service::Pipeline| {
+        let listed = |node: &&backtrail_pipeline::graph::GraphNode| match &node.pipeline {
+            Some(pipeline) => pipeline == name,
+            None => parts.receivers.contains(&node.id) || parts.exporters.contains(&node.id),
+        };
+        nodes.iter().filter(listed).map(|node| node.name.clone()).collect()
+    };
+    config.service.pipelines.iter().map(|(name, parts)| (name.clone(), of(name, parts))).collect()
+}

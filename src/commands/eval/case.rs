@@ -1,0 +1,152 @@
+//! Labelled incidents on disk: a folder with telemetry and `truth.json`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use backtrail_model::time::UnixNano;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::cli::{Failure, Span};
+
+/// Folders below a dataset that are searched.
+const DEPTH: usize = 3;
+
+/// A labelled incident.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    /// Its id.
+    pub(super) id: String,
+    /// Where its telemetry lies.
+    pub(super) dir: PathBuf,
+    /// The system that failed.
+    pub(super) system: String,
+    /// network, resource, code, change ...
+    pub(super) class: String,
+    /// When it failed.
+    pub(super) window: Span,
+    /// What was to blame.
+    pub(super) truth: Truth,
+}
+
+/// The label. Several names are several simultaneous causes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Truth {
+    /// Services.
+    pub(super) services: Vec<String>,
+    /// Edges, as `caller -> callee`.
+    pub(super) edges: Vec<String>,
+    /// Functions.
+    pub(super) functions: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    case_id: String,
+    #[serde(default)]
+    system: String,
+    #[serde(default)]
+    fault_class: String,
+    #[serde(deserialize_with = "nanos")]
+    window_unix_nano: [u64; 2],
+    root_cause: RootCause,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RootCause {
+    service: Option<String>,
+    services: Vec<String>,
+    edge: Option<Edge>,
+    edges: Vec<Edge>,
+    function: Option<String>,
+    functions: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Edge {
+    #[serde(alias = "from")]
+    caller: String,
+    #[serde(alias = "to")]
+    callee: String,
+}
+
+impl From<RootCause> for Truth {
+    fn from(cause: RootCause) -> Self {
+        let edge = |edge: Edge| format!("{} -> {}", edge.caller, edge.callee);
+        Self {
+            services: together(cause.service, cause.services),
+            edges: together(cause.edge, cause.edges).into_iter().map(edge).collect(),
+            functions: together(cause.function, cause.functions),
+        }
+    }
+}
+
+fn together<T>(one: Option<T>, many: Vec<T>) -> Vec<T> {
+    if many.is_empty() { one.into_iter().collect() } else { many }
+}
+
+/// Nanoseconds are strings in JSON (a double cannot hold them), but plain numbers are understood.
+fn nanos<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u64; 2], D::Error> {
+    let values = <[Value; 2]>::deserialize(deserializer)?;
+    let read = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    match (read(&values[0]), read(&values[1])) {
+        (Some(start), Some(end)) if start < end => Ok([start, end]),
+        _ => Err(serde::de::Error::custom("the window must be two times, the first one earlier")),
+    }
+}
+
+/// The cases in a folder, in order of their path: the folder itself, or what lies below it.
+pub(super) fn find(dir: &Path) -> Result<Vec<Case>, Failure> {
+    let mut cases = Vec::new();
+    search(dir, DEPTH, &mut cases).with_context(|| format!("cannot read {}", dir.display()))?;
+    Ok(cases)
+}
+
+fn search(dir: &Path, depth: usize, cases: &mut Vec<Case>) -> anyhow::Result<()> {
+    let label = dir.join("truth.json");
+    if label.exists() {
+        cases.push(read(dir, &label).with_context(|| format!("{} is no label", label.display()))?);
+        return Ok(());
+    }
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    entries.sort();
+    for entry in entries.iter().filter(|entry| depth > 0 && entry.is_dir()) {
+        search(entry, depth - 1, cases)?;
+    }
+    Ok(())
+}
+
+fn read(dir: &Path, label: &Path) -> anyhow::Result<Case> {
+    let file: File = serde_json::from_str(&std::fs::read_to_string(label)?)?;
+    let [start, end] = file.window_unix_nano;
+    Ok(Case {
+        id: file.case_id,
+        dir: dir.to_owned(),
+        system: file.system,
+        class: file.fault_class,
+        window: Span { start: UnixNano(start), end: UnixNano(end) },
+        truth: file.root_cause.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_found_below_a_dataset_and_read() {
+        let root = tempfile::tempdir().expect("a folder");
+        let dir = root.path().join("set/case-1");
+        std::fs::create_dir_all(&dir).expect("a folder");
+        let truth = r#"{"case_id": "case-1", "system": "shop", "fault_class": "network", "inject_time": "x",
+            "window_unix_nano": ["1661146026000000000", 1661146206000000000],
+            "root_cause": {"services": ["a", "b"], "service": "a", "edge": {"from": "x", "to": "a"}, "pod": "p"}}"#;
+        std::fs::write(dir.join("truth.json"), truth).expect("written");
+        let cases = find(root.path()).expect("found");
+        assert_eq!(cases.len(), 1);
+        assert_eq!(cases[0].truth.services, ["a", "b"]);
+        assert_eq!(cases[0].truth.edges, ["x -> a"]);
+        assert_eq!(cases[0].window.end.0 - cases[0].window.start.0, 180_000_000_000);
+    }
+}
