@@ -58,7 +58,8 @@ impl Default for Config {
 
 impl Component for Config {
     const NAME: &'static str = "ochiai";
-    const SUMMARY: &'static str = "counts which elements failing and passing traces touch, and how long each took itself";
+    const SUMMARY: &'static str =
+        "counts which elements failing and passing traces touch, and how long each took itself";
     const SCOPE: Scope = Scope::Trace;
     type Node = dyn Processor;
 

@@ -76,7 +76,8 @@ struct Shifted {
 
 impl Shifts {
     pub(super) fn new(config: Shift, grid: SliceGrid) -> Self {
-        let slices = |time: std::time::Duration| time.as_nanos().div_ceil(grid.length.as_nanos().max(1)).max(1) as usize;
+        let slices =
+            |time: std::time::Duration| time.as_nanos().div_ceil(grid.length.as_nanos().max(1)).max(1) as usize;
         let (history, warm_up) = (slices(config.history.0), slices(config.warm_up.0));
         Self { config, history, warm_up, states: BTreeMap::new(), refused: 0 }
     }
@@ -100,7 +101,7 @@ impl Shifts {
             let state = self.states.get_mut(entry).expect("just inserted");
             state.age(slice, self.history, any_open);
             let shifted = (state.past.slices.len() >= self.warm_up && state.past.traces as f64 / UNIT >= LEAST_PAST)
-                .then(|| state.test(now, gate, &self.config))
+                .then(|| state.test(now, gate, any_open, &self.config))
                 .flatten();
             findings.extend(state.note(slice, now, shifted, gate, any_open, &self.config, entry));
         }
@@ -139,11 +140,13 @@ impl State {
     }
 
     /// The strongest shift of this slice, or of the last few together, and whether it is decisive. A slice that does not
-    /// lean that way itself is not sick, whatever those before it were.
-    fn test(&self, now: &Counts, gate: f64, config: &Shift) -> Option<(Shifted, bool)> {
+    /// lean that way itself is not sick, whatever those before it were. While an incident is open every slice speaks for
+    /// itself, or its last sick slices would outlive it.
+    fn test(&self, now: &Counts, gate: f64, any_open: bool, config: &Shift) -> Option<(Shifted, bool)> {
         let alone = self.past.shift(now, config)?;
-        if now.traces as f64 / UNIT >= DECISIVE_TRACES && alone.statistic > DECISIVE * gate {
-            return Some((alone, true));
+        let decisive = now.traces as f64 / UNIT >= DECISIVE_TRACES && alone.statistic > DECISIVE * gate;
+        if decisive || any_open {
+            return Some((alone, decisive));
         }
         let mut sum = now.clone();
         self.recent.iter().for_each(|recent| sum.add(&recent.counts));
@@ -213,7 +216,10 @@ impl Past {
         let errors = self.error_shift(now, config);
         let latencies = QUANTILES.iter().filter_map(|&q| self.latency_shift(now, q, config));
         // The first of equals wins, so errors go before latency: a failure is the stronger symptom.
-        errors.into_iter().chain(latencies).reduce(|best, next| if next.statistic > best.statistic { next } else { best })
+        errors
+            .into_iter()
+            .chain(latencies)
+            .reduce(|best, next| if next.statistic > best.statistic { next } else { best })
     }
 
     fn error_shift(&self, now: &Counts, config: &Shift) -> Option<Shifted> {
@@ -252,10 +258,12 @@ impl Past {
         let rank = (q * self.traces as f64) as u64;
         let mut seen = 0;
         let mut buckets = self.latency.iter();
-        buckets.find(|&(_, &count)| {
-            seen += count;
-            seen > rank
-        }).map(|(&bucket, _)| bucket)
+        buckets
+            .find(|&(_, &count)| {
+                seen += count;
+                seen > rank
+            })
+            .map(|(&bucket, _)| bucket)
     }
 
     /// How much more a share varies from slice to slice than chance alone lets it: Pearson's statistic over its degrees

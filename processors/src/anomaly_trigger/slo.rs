@@ -79,9 +79,9 @@ impl Objective {
     fn spend(&mut self, slice: Slice, counts: &ByEntry) {
         let limit = self.slo.latency.map(|latency| bucket(u64::try_from(latency.0.as_nanos()).unwrap_or(u64::MAX)));
         let mut spent = Spent { slice, all: 0, bad: 0, bad_by_entry: BTreeMap::new() };
-        let concerned = counts.iter().filter(|(entry, _)| {
-            *entry.service == *self.slo.service && glob(&self.slo.route, &entry.route)
-        });
+        let concerned = counts
+            .iter()
+            .filter(|(entry, _)| *entry.service == *self.slo.service && glob(&self.slo.route, &entry.route));
         for (entry, counts) in concerned {
             // Without the latencies of failures alone, the worse of both counts: a failure is often slow as well.
             let slow = limit.map_or(0, |limit| counts.latency.count_above(limit));

@@ -222,8 +222,7 @@ fn a_given_window_is_an_incident_from_its_first_slice_to_its_last() {
     all.extend(bench.slices(4, &[SHOP, Traffic { errors: 0.5, ..PAY }]));
     all.extend(bench.slices(3, &[SHOP, PAY]));
     let seen: Vec<_> = all.iter().map(|incident| (incident.revision, incident.status)).collect();
-    let expected =
-        [(0, Status::Open), (1, Status::Updated), (2, Status::Updated), (3, Status::Resolved)];
+    let expected = [(0, Status::Open), (1, Status::Updated), (2, Status::Updated), (3, Status::Resolved)];
     assert_eq!(seen, expected);
     assert_eq!(keys(&all).len(), 1);
     assert!(all.iter().all(|incident| incident.endpoint.route == "POST /pay"));

@@ -21,9 +21,9 @@ impl FromStr for Time {
         if let Ok(nanos) = text.parse() {
             return Ok(Self(UnixNano(nanos)));
         }
-        rfc_3339(text)
-            .map(|nanos| Self(UnixNano(nanos)))
-            .ok_or_else(|| format!("'{text}' is no time; write 2022-08-22T03:53:54Z or nanoseconds since the Unix epoch"))
+        rfc_3339(text).map(|nanos| Self(UnixNano(nanos))).ok_or_else(|| {
+            format!("'{text}' is no time; write 2022-08-22T03:53:54Z or nanoseconds since the Unix epoch")
+        })
     }
 }
 
@@ -138,7 +138,9 @@ mod tests {
         assert_eq!(nanos("1661140434123000000"), Ok(1_661_140_434_123_000_000));
         assert_eq!(nanos("1970-01-01T00:00:00Z"), Ok(0));
         assert_eq!(nanos("2000-02-29T00:00:00Z"), Ok(951_782_400_000_000_000));
-        for wrong in ["", "yesterday", "2022-08-22", "2022-13-22T03:53:54Z", "2022-08-22T03:53:54", "1969-01-01T00:00:00Z"] {
+        for wrong in
+            ["", "yesterday", "2022-08-22", "2022-13-22T03:53:54Z", "2022-08-22T03:53:54", "1969-01-01T00:00:00Z"]
+        {
             assert!(nanos(wrong).is_err(), "{wrong}");
         }
     }

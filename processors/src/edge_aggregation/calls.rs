@@ -171,7 +171,8 @@ impl CallReader {
         }
         let destination = self.facts[caller].destination;
         let (hop, from) = if span.kind == SpanKind::Consumer || client.kind == SpanKind::Producer {
-            let destination = if span.peer.is_some() && span.kind == SpanKind::Consumer { span.peer } else { destination };
+            let destination =
+                if span.peer.is_some() && span.kind == SpanKind::Consumer { span.peer } else { destination };
             if destination.is_some() { (Hop::Receive, destination) } else { (Hop::Message, above.service) }
         } else if above.service == span.service {
             (Hop::SelfCall, above.service)

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use backtrail_model::span::{Origin, SpanRecord};
-use backtrail_model::spectra::{
-    Element, Entry, SignatureHash, SpectraSlice, TestKey, TestSums, TraceGroup,
-};
+use backtrail_model::spectra::{Element, Entry, SignatureHash, SpectraSlice, TestKey, TestSums, TraceGroup};
 use backtrail_model::symbols::{Symbol, SymbolKind, Symbols};
 use backtrail_model::time::Slice;
 use hashbrown::{HashMap, HashSet};

@@ -111,7 +111,8 @@ mod tests {
         let python = "Traceback (most recent call last):\n  File \"/a/main.py\", line 3, in main\n    add(1)\n  File \
                       \"/a/cart.py\", line 12, in add\n    raise ValueError\nValueError: no";
         assert_eq!(frames(python), ["add (/a/cart.py)", "main (/a/main.py)"]);
-        let java = "java.lang.IllegalStateException: no\n\tat shop.Cart.add(Cart.java:12)\n\tat shop.Main.main(Main.java:3)";
+        let java =
+            "java.lang.IllegalStateException: no\n\tat shop.Cart.add(Cart.java:12)\n\tat shop.Main.main(Main.java:3)";
         assert_eq!(frames(java), ["shop.Cart.add (Cart.java)", "shop.Main.main (Main.java)"]);
         let net = "System.Exception: no\n   at Shop.Cart.Add(Int32 id) in /src/Cart.cs:line 12\n   at Shop.Main.Run()";
         assert_eq!(frames(net), ["Shop.Cart.Add (/src/Cart.cs)", "Shop.Main.Run"]);

@@ -52,7 +52,8 @@ fn the_documented_example_parses() {
 
 #[test]
 fn a_trace_is_counted_once_with_the_elements_it_touches() {
-    let query = Span { id: 4, parent: 3, service: "cart", operation: "SELECT", peer: "postgres", kind: Client, ..cart() };
+    let query =
+        Span { id: 4, parent: 3, service: "cart", operation: "SELECT", peer: "postgres", kind: Client, ..cart() };
     let slice = close(&[vec![root(), client(), Span { function: "cart.get", ..cart() }, query]]);
     assert_eq!(
         names(&slice),
@@ -154,7 +155,8 @@ fn the_frames_of_an_exception_are_elements() {
 fn any_trace() -> impl Strategy<Value = Vec<Span>> {
     let services = prop::sample::select(vec!["shop", "cart", "mail"]);
     let kinds = prop::sample::select(vec![Server, Client, Internal, Producer, Consumer]);
-    let span = (services, kinds, 0..40_000_u64, 0..20_000_u64, 0..2_u16, prop::sample::select(vec!["", "cart", "topic"]));
+    let span =
+        (services, kinds, 0..40_000_u64, 0..20_000_u64, 0..2_u16, prop::sample::select(vec!["", "cart", "topic"]));
     prop::collection::vec((span, any::<prop::sample::Index>()), 1..12).prop_map(|parts| {
         let spans = parts.iter().enumerate().map(|(n, ((service, kind, start, length, flags, peer), parent))| Span {
             id: n as u64 + 1,

@@ -1,0 +1,170 @@
+//! Judges incidents: who is to blame, with the evidence for and against, revision by revision.
+//!
+//! Keeps the closed slices of the last while. When an incident is opened, updated or resolved, its slices are judged
+//! against the quiet slices before it (slices of other incidents are nobody's baseline) by the `localize` crate, and the
+//! verdict is sent as a full snapshot: the last one wins. A verdict that is sure enough becomes a patch request, at most
+//! one for each incident and suspect, when the incident is over or when two revisions in a row are sure of the same
+//! suspect.
+//!
+//! ```yaml
+//! processors:
+//!   verdict:
+//!     window: 15m
+//!     baseline: 60m
+//!     every_revision: true
+//!     patch_request: { enabled: true, min_confidence: medium, flag_prefix: backtrail_fix_, max_lines: 200 }
+//! ```
+//!
+//! The slices that a revision names are all there when it comes, and later ones are not looked at, so the same input
+//! gives the same verdicts with any number of shards and any rhythm of ticks.
+
+mod config;
+mod document;
+mod requests;
+mod ring;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use backtrail_localize::{Judgement, Options, judge};
+use backtrail_model::data::{Batch, Data};
+use backtrail_model::incident::{DetectorKind, Incident, Status};
+use backtrail_model::signal::{Signal, Signals};
+use backtrail_model::spectra::Entry;
+use backtrail_model::time::{Slice, SliceGrid, Tick, UnixNano};
+use backtrail_model::verdict::{Provenance, Verdict as Document};
+use backtrail_pipeline::node::Finding;
+use backtrail_pipeline::{Component, Context, Emit, NodeError, Processor, Scope};
+
+pub use self::config::{Confidence, Config, Requests};
+use self::requests::Desk;
+use self::ring::{Ring, Selected};
+
+impl Component for Config {
+    const NAME: &'static str = "verdict";
+    const SUMMARY: &'static str = "judges incidents: ranked suspects with evidence, and patch requests";
+    const SCOPE: Scope = Scope::Global;
+    type Node = dyn Processor;
+
+    fn accepts(&self) -> Signals {
+        Signals::of(&[Signal::Edges, Signal::Spectra, Signal::Incidents])
+    }
+
+    fn emits(&self) -> Signals {
+        let made = Signals::of(&[Signal::Verdicts, Signal::PatchRequests]);
+        self.accepts().and(made)
+    }
+
+    fn check(&self) -> Vec<Finding> {
+        self.problems()
+    }
+
+    fn build(&self, cx: &Context) -> Result<Box<dyn Processor>, NodeError> {
+        let grid = cx.grid();
+        Ok(Box::new(Verdict {
+            ring: Ring::new(self.slices(self.window, grid), self.slices(self.baseline, grid)),
+            desk: Desk::new(self.patch_request.clone()),
+            open: BTreeMap::new(),
+            config: self.clone(),
+            cx: cx.clone(),
+        }))
+    }
+}
+
+/// The node.
+struct Verdict {
+    config: Config,
+    ring: Ring,
+    desk: Desk,
+    /// Open incidents, by key, with their opening slices.
+    open: BTreeMap<String, Slice>,
+    cx: Context,
+}
+
+impl Processor for Verdict {
+    fn process(&mut self, batch: Batch, out: &mut Emit<'_>) -> Result<(), NodeError> {
+        match &batch.data {
+            Data::Edges(part) => self.ring.add_edges(part),
+            Data::Spectra(part) => self.ring.add_spectra(part),
+            Data::Incident(incident) => {
+                let incident = Arc::clone(incident);
+                out.pass(batch);
+                self.revise(&incident, out);
+                return Ok(());
+            }
+            _ => {}
+        }
+        out.pass(batch);
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Tick, _out: &mut Emit<'_>) -> Result<(), NodeError> {
+        if !now.is_last() {
+            self.ring.expire(self.cx.grid().slice(now.watermark), self.open.values().copied());
+        }
+        Ok(())
+    }
+}
+
+impl Verdict {
+    fn revise(&mut self, incident: &Incident, out: &mut Emit<'_>) {
+        let (first, last) = span_of(incident, self.cx.grid());
+        self.ring.mark_sick(&incident.incident_key, first, last);
+        let over = incident.status == Status::Resolved;
+        let new = self.open.insert(incident.incident_key.clone(), first).is_none();
+        if over || new || self.config.every_revision {
+            // A window that somebody gave is judged as it was given; another one by its newest part.
+            let whole = incident.detector.kind == DetectorKind::GivenWindow;
+            let selected = self.ring.select(first, last, whole);
+            let (judgement, verdict) = self.judge(incident, &selected);
+            if let Some(request) = self.desk.consider(&verdict, &judgement, over) {
+                out.derive(Data::Verdict(Arc::new(verdict)));
+                out.derive(Data::PatchRequest(Arc::new(request)));
+            } else {
+                out.derive(Data::Verdict(Arc::new(verdict)));
+            }
+        }
+        if over {
+            self.open.remove(&incident.incident_key);
+            self.desk.close(&incident.incident_key);
+        }
+    }
+
+    fn judge(&self, incident: &Incident, selected: &Selected<'_>) -> (Judgement, Document) {
+        let endpoint = &incident.endpoint;
+        let entry = Entry { service: Arc::from(&*endpoint.service), route: Arc::from(&*endpoint.route) };
+        let options = Options {
+            endpoint: (!endpoint.service.is_empty()).then_some(entry),
+            latency_quantile: self.config.latency_quantile.0,
+            suspects: self.config.max_suspects,
+            ..Options::default()
+        };
+        let judgement = judge(
+            &selected.baseline_spectra,
+            &selected.window_spectra,
+            &selected.baseline_edges,
+            &selected.window_edges,
+            &options,
+        );
+        let provenance = Provenance {
+            engine: concat!("backtrail ", env!("CARGO_PKG_VERSION")).to_owned(),
+            config_digest: self.cx.shared().config_digest.clone(),
+            baseline_slices: selected.baseline_slices,
+            window_slices: selected.window_slices,
+            slice_seconds: self.cx.grid().length.as_secs_f64(),
+            sampled_share: 1.0,
+            late_spans: incident.window.late,
+        };
+        let verdict = document::verdict(incident, &judgement, provenance);
+        (judgement, verdict)
+    }
+}
+
+/// The first and the last slice of an incident's window.
+fn span_of(incident: &Incident, grid: SliceGrid) -> (Slice, Slice) {
+    let end = UnixNano(incident.window.end_unix_nano.0.saturating_sub(1));
+    (incident.opened, grid.slice(end).max(incident.opened))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Configuration of the judge and of patch requests.
+
+use backtrail_model::time::SliceGrid;
+use backtrail_pipeline::node::Finding;
+use backtrail_pipeline::{Duration, Ratio};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Judges incidents.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How much of an incident is judged: its newest part. A given window is judged whole.
+    pub window: Duration,
+    /// How much quiet time before the incident it is compared with.
+    pub baseline: Duration,
+    /// Whether every revision of an incident gets a verdict, or only its first and its last.
+    pub every_revision: bool,
+    /// Quantile of an entry operation's own latency above which its traces count as failing.
+    pub latency_quantile: Ratio,
+    /// Most suspects of each kind.
+    pub max_suspects: usize,
+    /// When and how a verdict becomes a patch request.
+    pub patch_request: Requests,
+}
+
+/// When and how a verdict becomes a patch request.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Requests {
+    /// Whether to make requests at all.
+    pub enabled: bool,
+    /// Least confidence of the verdict at the end of the incident; before that it takes `high`, twice.
+    pub min_confidence: Confidence,
+    /// Begins the name of the flag that the patch must hide behind.
+    pub flag_prefix: String,
+    /// Most lines that the patch may change.
+    pub max_lines: u32,
+    /// Most files that it may change.
+    pub max_files: u32,
+    /// How long the consumer may take for a candidate.
+    pub max_time: Duration,
+}
+
+/// How sure a verdict is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// Weak evidence.
+    Low,
+    /// Good evidence.
+    Medium,
+    /// Better evidence than healthy traffic ever gave.
+    High,
+}
+
+impl Confidence {
+    /// The level of a verdict; `None` when it is inconclusive.
+    pub(super) fn of(level: &str) -> Option<Self> {
+        match level {
+            "low" => Some(Self::Low),
+            "medium" => Some(Self::Medium),
+            "high" => Some(Self::High),
+            _ => None,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(900),
+            baseline: Duration::from_secs(3600),
+            every_revision: true,
+            latency_quantile: Ratio(0.99),
+            max_suspects: 10,
+            patch_request: Requests::default(),
+        }
+    }
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            min_confidence: Confidence::Medium,
+            flag_prefix: "backtrail_fix_".to_owned(),
+            max_lines: 200,
+            max_files: 5,
+            max_time: Duration::from_secs(1800),
+        }
+    }
+}
+
+impl Config {
+    /// How many slices a time spans.
+    pub(super) fn slices(&self, time: Duration, grid: SliceGrid) -> u64 {
+        time.0.as_nanos().div_ceil(grid.length.as_nanos().max(1)).max(1) as u64
+    }
+
+    pub(super) fn problems(&self) -> Vec<Finding> {
+        let day = Duration::from_secs(24 * 3600);
+        let none = Duration::default();
+        let quantile = self.latency_quantile.0;
+        let checks = [
+            ("window", self.window == none || self.window > day, "write a time of up to 24h"),
+            ("baseline", self.baseline == none || self.baseline > day, "write a time of up to 24h"),
+            ("latency_quantile", quantile <= 0.0 || quantile >= 1.0, "write a share such as 99%"),
+            ("max_suspects", self.max_suspects == 0 || self.max_suspects > 1000, "write a number from 1 to 1000"),
+            ("patch_request.flag_prefix", !is_name(&self.patch_request.flag_prefix), "use letters, digits, - and _"),
+            ("patch_request.max_lines", self.patch_request.max_lines == 0, "write 1 or more"),
+            ("patch_request.max_files", self.patch_request.max_files == 0, "write 1 or more"),
+        ];
+        let wrong = checks.into_iter().filter(|check| check.1);
+        wrong.map(|(path, _, hint)| Finding::new(path, format!("{path} is out of bounds"), hint)).collect()
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}

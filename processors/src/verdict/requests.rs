@@ -1,0 +1,57 @@
+//! When a verdict is sure enough to ask for a patch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backtrail_localize::Judgement;
+use backtrail_model::patch_request::PatchRequest;
+use backtrail_model::verdict::{Entity, Verdict};
+
+use super::config::{Confidence, Requests};
+use super::document;
+
+/// Decides which verdicts become requests: at most one for each incident and suspect.
+pub(super) struct Desk {
+    config: Requests,
+    cases: BTreeMap<String, Case>,
+}
+
+/// What is known about one incident.
+#[derive(Default)]
+struct Case {
+    /// The suspect that the last revision was highly sure of.
+    sure_of: Option<Entity>,
+    asked: BTreeSet<Entity>,
+}
+
+impl Desk {
+    pub(super) fn new(config: Requests) -> Self {
+        Self { config, cases: BTreeMap::new() }
+    }
+
+    /// The request that follows from a verdict, if one does: at the end of the incident (`over`) when it is sure enough,
+    /// before that when this and the revision before it are highly sure of the same suspect.
+    pub(super) fn consider(&mut self, verdict: &Verdict, judgement: &Judgement, over: bool) -> Option<PatchRequest> {
+        if !self.config.enabled {
+            return None;
+        }
+        let case = self.cases.entry(verdict.incident_key.clone()).or_default();
+        let level = Confidence::of(&verdict.confidence.level);
+        let (Some(level), Some(suspect)) = (level, verdict.of_kind("service").next()) else {
+            case.sure_of = None;
+            return None;
+        };
+        let high = level == Confidence::High;
+        let stable = high && case.sure_of.as_ref() == Some(&suspect.entity);
+        case.sure_of = high.then(|| suspect.entity.clone());
+        let due = stable || (over && level >= self.config.min_confidence);
+        if !due || !case.asked.insert(suspect.entity.clone()) {
+            return None;
+        }
+        Some(document::patch_request(verdict, suspect, judgement, &self.config))
+    }
+
+    /// The incident is over.
+    pub(super) fn close(&mut self, incident_key: &str) {
+        self.cases.remove(incident_key);
+    }
+}

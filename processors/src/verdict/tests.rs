@@ -1,0 +1,204 @@
+use backtrail_model::patch_request::PatchRequest;
+use backtrail_model::span::SpanFlags;
+use backtrail_model::span::SpanKind::Client;
+
+use super::*;
+use crate::testing::{Chain, Span, documented, node, traces};
+use crate::{anomaly_trigger, edge_aggregation, ochiai};
+
+const SLICE_MICROS: u64 = 15_000_000;
+
+/// What is wrong with cart's callee.
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    Slow,
+    Failing,
+}
+
+/// One request: web calls cart, and cart calls stock; pay is another request of web's.
+fn request(n: u64, start: u64, fault: Fault) -> Vec<Span> {
+    let jitter = crate::hash::mix(n) % 4000;
+    let web = Span { service: "web", operation: "GET /cart", start, length: 50_000 + jitter, ..Span::default() };
+    let late = if fault == Fault::Slow { 200_000 } else { 0 };
+    let failed = if fault == Fault::Failing { SpanFlags::ERROR } else { 0 };
+    let call = |id, parent, service, offset, length| Span {
+        id,
+        parent,
+        service,
+        operation: "call",
+        kind: Client,
+        start: start + offset,
+        length: length + jitter / 2 + late,
+        flags: failed,
+        ..web
+    };
+    let serve = |id, parent, service, offset, length| Span {
+        operation: "serve",
+        kind: web.kind,
+        ..call(id, parent, service, offset, length)
+    };
+    vec![
+        Span { length: web.length + late, flags: failed, ..web },
+        call(2, 1, "web", 5000, 40_000),
+        serve(3, 2, "cart", 6000, 38_000),
+        call(4, 3, "cart", 10_000, 20_000),
+        serve(5, 4, "stock", 11_000, 18_000),
+    ]
+}
+
+fn payment(n: u64, start: u64) -> Vec<Span> {
+    let jitter = crate::hash::mix(n + 77) % 4000;
+    let web = Span { service: "web", operation: "POST /pay", start, length: 30_000 + jitter, ..Span::default() };
+    let call = Span { id: 2, parent: 1, kind: Client, operation: "call", start: start + 1000, length: 20_000, ..web };
+    let bank =
+        Span { id: 3, parent: 2, service: "bank", operation: "charge", start: start + 2000, length: 15_000, ..web };
+    vec![web, call, bank]
+}
+
+/// Four processors in a row, on one or several shards.
+struct Line {
+    shards: Vec<Chain>,
+    judge: Chain,
+    cx: Context,
+    sent: u64,
+}
+
+impl Line {
+    fn new(shards: usize, trigger: &anomaly_trigger::Config, config: &Config) -> Self {
+        let cx = Context::for_test("line");
+        let shard = || {
+            let edges = node(&cx, &edge_aggregation::Config::default());
+            Chain(vec![edges, node(&cx, &ochiai::Config::default())])
+        };
+        let judge = Chain(vec![node(&cx, trigger), node(&cx, config)]);
+        Self { shards: (0..shards).map(|_| shard()).collect(), judge, cx, sent: 0 }
+    }
+
+    /// One slice of traffic; answers the documents.
+    fn slice(&mut self, slice: u64, fault: Fault) -> Vec<Data> {
+        for n in 0..40 {
+            let (start, id) = (slice * SLICE_MICROS + n * 300_000, slice * 100 + n);
+            let list = if n % 4 == 3 { payment(id, start) } else { request(id, start, fault) };
+            let shard = id as usize % self.shards.len();
+            self.sent += 1;
+            let passed = self.shards[shard].send(Data::Traces(Arc::new(traces(&self.cx, id, &[list]))));
+            assert_eq!(passed.len(), 1);
+        }
+        let mut out = Vec::new();
+        for shard in &mut self.shards {
+            for data in shard.tick((slice + 1) * SLICE_MICROS) {
+                out.extend(self.judge.send(data));
+            }
+        }
+        out.extend(self.judge.tick((slice + 1) * SLICE_MICROS));
+        out
+    }
+
+    /// Quiet traffic, then ten slices of the fault, then quiet again.
+    fn outage(&mut self, fault: Fault) -> Vec<Data> {
+        let slices = (1000..1075).flat_map(|n| {
+            let sick = (1050..1060).contains(&n);
+            self.slice(n, if sick { fault } else { Fault::None })
+        });
+        slices.collect()
+    }
+}
+
+fn verdicts(data: &[Data]) -> Vec<Arc<Document>> {
+    let found = data.iter().filter_map(|data| match data {
+        Data::Verdict(verdict) => Some(Arc::clone(verdict)),
+        _ => None,
+    });
+    found.collect()
+}
+
+fn requests(data: &[Data]) -> Vec<Arc<PatchRequest>> {
+    let found = data.iter().filter_map(|data| match data {
+        Data::PatchRequest(request) => Some(Arc::clone(request)),
+        _ => None,
+    });
+    found.collect()
+}
+
+fn run(shards: usize, fault: Fault, config: &Config) -> Vec<Data> {
+    Line::new(shards, &anomaly_trigger::Config::default(), config).outage(fault)
+}
+
+#[test]
+fn the_documented_example_parses() {
+    let config: Config = documented(include_str!("../verdict.rs"));
+    assert_eq!(config.patch_request, Requests::default());
+}
+
+#[test]
+fn a_slow_callee_is_the_first_suspect_from_the_first_verdict_to_the_last() {
+    let data = run(1, Fault::Slow, &Config::default());
+    let verdicts = verdicts(&data);
+    assert!(verdicts.len() >= 10, "{}", verdicts.len());
+    for verdict in &verdicts {
+        let first = verdict.of_kind("service").next().expect("a suspect");
+        assert_eq!((&*first.entity.service, first.rank), ("stock", 1), "revision {}", verdict.revision);
+        assert_eq!(verdict.endpoint.route, "GET /cart");
+    }
+    assert_eq!(verdicts.last().map(|verdict| verdict.status), Some(Status::Resolved));
+    assert!(
+        data.iter().any(|data| matches!(data, Data::Edges(_))) && data.iter().any(|d| matches!(d, Data::Incident(_)))
+    );
+}
+
+#[test]
+fn a_failing_callee_is_the_first_suspect_and_not_those_who_pass_its_errors_on() {
+    let verdicts = verdicts(&run(1, Fault::Failing, &Config::default()));
+    let last = verdicts.last().expect("a verdict");
+    assert_eq!(last.of_kind("service").next().map(|suspect| &*suspect.entity.service), Some("stock"));
+    assert_ne!(last.confidence.level, "inconclusive");
+}
+
+#[test]
+fn the_number_of_shards_changes_no_verdict() {
+    let one = verdicts(&run(1, Fault::Slow, &Config::default()));
+    let three = verdicts(&run(3, Fault::Slow, &Config::default()));
+    assert!(!one.is_empty());
+    assert_eq!(one, three);
+}
+
+#[test]
+fn one_patch_is_asked_for_an_incident_and_suspect() {
+    let data = run(1, Fault::Slow, &Config::default());
+    let requests = requests(&data);
+    assert_eq!(requests.len(), 1);
+    let request = &requests[0];
+    assert_eq!(request.suspect_ref.entity.service, "stock");
+    assert!(request.constraints.patch_must_be_guarded_by_flag.starts_with("backtrail_fix_"));
+    assert_eq!(request.id, self::requests(&run(2, Fault::Slow, &Config::default()))[0].id);
+    let off = Config { patch_request: Requests { enabled: false, ..Requests::default() }, ..Config::default() };
+    assert!(self::requests(&run(1, Fault::Slow, &off)).is_empty());
+}
+
+#[test]
+fn healthy_traffic_gets_no_verdict() {
+    assert!(verdicts(&run(1, Fault::None, &Config::default())).is_empty());
+}
+
+#[test]
+fn only_the_first_and_the_last_revision_are_judged_when_that_is_wanted() {
+    let config = Config { every_revision: false, ..Config::default() };
+    let verdicts = verdicts(&run(1, Fault::Slow, &config));
+    let statuses: Vec<Status> = verdicts.iter().map(|verdict| verdict.status).collect();
+    assert_eq!(statuses, [Status::Open, Status::Resolved]);
+}
+
+#[test]
+fn a_given_window_is_judged_against_what_was_before_it() {
+    let time = |slice: u64| anomaly_trigger::Time(UnixNano(slice * SLICE_MICROS * 1000));
+    let window = Some(anomaly_trigger::GivenWindow { start: time(1050), end: time(1060) });
+    let trigger = anomaly_trigger::Config { window, ..anomaly_trigger::Config::default() };
+    let data = Line::new(2, &trigger, &Config::default()).outage(Fault::Slow);
+    let verdicts = verdicts(&data);
+    assert_eq!(verdicts.len(), 10);
+    let last = verdicts.last().expect("a verdict");
+    assert_eq!((last.status, last.revision), (Status::Resolved, 9));
+    assert_eq!(last.of_kind("service").next().map(|suspect| &*suspect.entity.service), Some("stock"));
+    assert_eq!((last.provenance.baseline_slices, last.provenance.window_slices), (50, 10));
+}
