@@ -6,10 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::graph::Graph;
 use crate::service::Service;
 
-/// Hex digits of a digest.
-const DIGITS: usize = 16;
-
-/// SHA-256 over the pipelines, the service and every node of the graph, defaults filled in. Secrets print as `***` and
+/// The first 16 hex digits of SHA-256 over the pipelines, the service and every node of the graph, defaults filled in. Secrets print as `***` and
 /// so change nothing; paths and the number of shards are left out.
 pub(super) fn digest(service: &Service, graph: &Graph) -> String {
     let mut service = json!(service);
@@ -22,8 +19,8 @@ pub(super) fn digest(service: &Service, graph: &Graph) -> String {
     let mut canonical = String::new();
     write(&json!({ "service": service, "nodes": nodes }), &mut canonical);
     let hash = Sha256::digest(canonical.as_bytes());
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    hex[..DIGITS].to_owned()
+    let first: [u8; 8] = std::array::from_fn(|index| hash[index]);
+    format!("{:016x}", u64::from_be_bytes(first))
 }
 
 /// Whether a key holds a place on disk.

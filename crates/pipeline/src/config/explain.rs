@@ -5,6 +5,7 @@ use serde_path_to_error::{Path, Segment};
 
 use super::report::{Report, choices};
 use super::tree::{Node, Pos, Step, Tree, written};
+use super::yaml::resolve;
 
 /// Mistakes reported of one component; a list of thousands of wrong items needs no thousand messages.
 const MAX_MISTAKES: usize = 100;
@@ -113,9 +114,11 @@ impl<'a> Reading<'a> {
             scalar.value = Value::String(scalar.text.clone());
             return true;
         }
+        let unset = is_unset(node);
         let null = message.starts_with("invalid type: null") || message.starts_with("invalid type: unit value");
         if null && node.is_null() && matches!(path.last(), Some(Step::Key(_))) {
-            return self.tree.remove(path);
+            // What its reference could not fill in was reported, and is not missing as well.
+            return if unset { self.take_out(path) } else { self.tree.remove(path) };
         }
         false
     }
@@ -124,7 +127,7 @@ impl<'a> Reading<'a> {
     fn explain(&self, mut path: Vec<Step>, message: &str, report: &mut Report<'_>) -> Vec<Step> {
         if let Some(rest) = message.strip_prefix("unknown field `") {
             self.unknown_key(&mut path, rest, report);
-        } else if self.is_consequence(&written(&path)) {
+        } else if self.is_consequence(&written(&path)) || is_unset(self.tree.follow(&path).1) {
             // Said already.
         } else if let Some(key) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
             let (at, ..) = self.tree.follow(&path);
@@ -220,6 +223,11 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// Whether a reference here has no value.
+fn is_unset(node: &Node) -> bool {
+    node.scalar().is_some_and(|scalar| scalar.value.is_null() && !resolve(&scalar.text).is_null())
+}
+
 /// What references filled in may be a secret: the reference is shown in its place.
 pub(super) fn without_secret(node: &Node, message: &str) -> String {
     match node.scalar() {
@@ -308,7 +316,7 @@ fn expectation(expected: &str) -> (&str, &'static str) {
     }
 }
 
-/// serde's description of what it found: `string "abc"`, `integer `5``, `map`.
+/// serde's description of what it found (a string in quotes, a number between backticks, "map") as we write it.
 fn shown(found: &str) -> String {
     if let Some(text) = found.strip_prefix("string ") {
         let text = text.trim_matches('"');

@@ -1,6 +1,6 @@
 //! The top level of the file and its `service:` section.
 
-use std::net::ToSocketAddrs as _;
+use std::net::SocketAddr;
 
 use serde_json::json;
 
@@ -113,7 +113,7 @@ fn is_host_and_port(text: &str) -> bool {
         return false;
     }
     if bracketed {
-        text.to_socket_addrs().is_ok()
+        text.parse::<SocketAddr>().is_ok()
     } else {
         host.chars().all(|c| c.is_alphanumeric() || ".-_".contains(c))
     }

@@ -14,6 +14,8 @@ pub(super) const MAX_BYTES: usize = 1 << 20;
 const MAX_DEPTH: usize = 64;
 /// Values in all, aliases counted as often as they stand: ends the billion laughs.
 const MAX_VALUES: usize = 100_000;
+/// Keys of one map: looking for repeated ones takes the square of it.
+const MAX_KEYS: usize = 5_000;
 
 /// Reads one document. Problems are reported; `None` when nothing useful could be read.
 pub(super) fn parse(text: &str, report: &mut Report<'_>) -> Option<Node> {
@@ -29,12 +31,9 @@ pub(super) fn parse(text: &str, report: &mut Report<'_>) -> Option<Node> {
     options.set_emit_comments(false);
     let mut builder = Builder { report, stack: Vec::new(), anchors: HashMap::new(), values: 0, root: None };
     for next in Parser::new_from_str_with_options(text, options) {
-        let done = match next {
-            Ok((event, span)) => builder.event(event, span),
-            Err(error) => builder.syntax(&error, text),
-        };
-        if done.is_none() {
-            return None;
+        match next {
+            Ok((event, span)) => builder.event(event, span)?,
+            Err(error) => builder.syntax(&error, text)?,
         }
     }
     if builder.root.is_none() {
@@ -155,17 +154,22 @@ impl Builder<'_, '_> {
                 if let Some(first) = entries.iter().find(|entry| entry.key == key) {
                     let hint = format!("it stands first on line {}; keep one of them", first.at.line);
                     self.report.problem(at, format!("key '{key}' stands twice"), hint);
+                } else if entries.len() >= MAX_KEYS {
+                    self.report.problem(at, format!("more than {MAX_KEYS} keys in one map"), "split it");
+                    return None;
                 } else {
                     entries.push(Entry { key, at, node });
                 }
             }
-            (Tree::Map(_), None) => match node.value {
-                Tree::Scalar(scalar) => parent.key = Some((scalar.text, node.at)),
-                _ => {
+            (Tree::Map(_), None) => {
+                let text = if let Tree::Scalar(scalar) = node.value {
+                    scalar.text
+                } else {
                     self.report.problem(node.at, "a key must be text", "quote it if it begins with [ or {");
-                    parent.key = Some((String::new(), node.at));
-                }
-            },
+                    String::new()
+                };
+                parent.key = Some((text, node.at));
+            }
             (Tree::Scalar(_), _) => {}
         }
         Some(())

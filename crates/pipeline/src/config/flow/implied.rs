@@ -43,17 +43,15 @@ impl Wiring<'_, '_, '_> {
             self.compare(implied, &part.json(), implied.component, listed, defined);
             return Some(part);
         }
-        match self.parsed(implied) {
-            Some(config) => Some(Part::Processor(config.into())),
-            None => {
-                self.report.problem(
-                    listed.at,
-                    format!("processor '{}' needs '{}' before it", listed.id, implied.component),
-                    format!("put '{}' before it in the pipeline", implied.component),
-                );
-                None
-            }
+        let part = self.parsed(implied).map(|config| Part::Processor(config.into()));
+        if part.is_none() {
+            self.report.problem(
+                listed.at,
+                format!("processor '{}' needs '{}' before it", listed.id, implied.component),
+                format!("put '{}' before it in the pipeline", implied.component),
+            );
         }
+        part
     }
 
     fn parsed(&self, implied: &Implied) -> Option<Box<dyn Configured<dyn Processor>>> {

@@ -293,9 +293,10 @@ fake!(Exporter, Parquet, "parquet", Stateless, {
         Signals::NONE
     }
     fn check(&self) -> Vec<Finding> {
-        match self.tables.is_empty() {
-            true => vec![Finding::new("tables", "no tables are listed", "such as tables: [spans]")],
-            false => Vec::new(),
+        if self.tables.is_empty() {
+            vec![Finding::new("tables", "no tables are listed", "such as tables: [spans]")]
+        } else {
+            Vec::new()
         }
     }
 });

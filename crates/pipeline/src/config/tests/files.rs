@@ -1,5 +1,7 @@
 //! YAML itself, references, overrides, and text that nobody meant to be a configuration.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -43,7 +45,7 @@ fn anchors_work_and_cannot_explode() {
     let mut laughs = String::from("a: &a0 [x]\n");
     for level in 1..40 {
         let before = level - 1;
-        laughs.push_str(&format!("b{level}: &a{level} [*a{before}, *a{before}, *a{before}, *a{before}]\n"));
+        let _ = writeln!(laughs, "b{level}: &a{level} [*a{before}, *a{before}, *a{before}, *a{before}]");
     }
     let found = problems(&laughs);
     assert!(found.iter().any(|line| line.contains("more than 100000 values")), "{found:?}");
@@ -106,6 +108,13 @@ fn references_without_a_value_are_shown_where_they_stand() {
             "3:15 file 'nope.txt' cannot be read: there is no such file / relative paths start at the folder of the configuration"
         ]
     );
+}
+
+#[test]
+fn a_reference_without_a_value_causes_no_second_message() {
+    assert_eq!(after("name: slow", "name: ${env:NOPE}").len(), 1);
+    assert_eq!(after("keys: [password]", "keys: [\"${env:NOPE}\"]").len(), 1);
+    assert_eq!(after("tables: [spans]", "tables: \"${env:NOPE}\"").len(), 1);
 }
 
 #[test]
