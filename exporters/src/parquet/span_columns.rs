@@ -1,0 +1,212 @@
+//! The columns of `spans` under construction.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
+};
+use arrow::buffer::NullBuffer;
+use backtrail_model::span::{SpanFlags, SpanRecord};
+use backtrail_model::{SpanId, TraceId};
+use backtrail_store::tables::spans::{EVENT, EXCEPTION, LINK, TABLE};
+use backtrail_store::{Assembler, ListColumn, MapColumn, StoreError, list_of, struct_of};
+use backtrail_wire::attributes::ValueRef;
+
+/// Codes of gRPC stand behind those of HTTP in a record.
+const GRPC: u16 = 1000;
+
+/// Builders in the order of the table.
+#[derive(Default)]
+pub(super) struct SpanColumns {
+    trace_id: StringBuilder,
+    span_id: StringBuilder,
+    parent_span_id: StringBuilder,
+    start_time: TimestampMicrosecondBuilder,
+    start_unix_nano: Int64Builder,
+    duration_ns: Int64Builder,
+    pub(super) service: StringBuilder,
+    pub(super) service_namespace: StringBuilder,
+    pub(super) service_version: StringBuilder,
+    pub(super) instance: StringBuilder,
+    pub(super) operation: StringBuilder,
+    pub(super) name: StringBuilder,
+    kind: StringBuilder,
+    status: StringBuilder,
+    pub(super) status_message: StringBuilder,
+    error: BooleanBuilder,
+    pub(super) http_method: StringBuilder,
+    pub(super) http_route: StringBuilder,
+    http_status_code: Int32Builder,
+    grpc_status_code: Int32Builder,
+    pub(super) peer: StringBuilder,
+    pub(super) code_function: StringBuilder,
+    pub(super) code_file: StringBuilder,
+    resend_count: Int32Builder,
+    weight: Float64Builder,
+    pub(super) keep_reason: StringBuilder,
+    pub(super) late: BooleanBuilder,
+    pub(super) evidence: BooleanBuilder,
+    pub(super) trace_state: StringBuilder,
+    pub(super) scope_name: StringBuilder,
+    pub(super) scope_version: StringBuilder,
+    exceptions: [StringBuilder; 3],
+    has_exception: Vec<bool>,
+    events: ListColumn,
+    event_time: Vec<i64>,
+    event_name: StringBuilder,
+    pub(super) event_attributes: MapColumn,
+    links: ListColumn,
+    link_trace_id: StringBuilder,
+    link_span_id: StringBuilder,
+    linked: usize,
+    pub(super) link_attributes: MapColumn,
+    pub(super) attributes: MapColumn,
+    pub(super) resource_attributes: MapColumn,
+}
+
+impl SpanColumns {
+    pub(super) fn with_capacity(rows: usize) -> Self {
+        Self {
+            trace_id: StringBuilder::with_capacity(rows, rows * 32),
+            span_id: StringBuilder::with_capacity(rows, rows * 16),
+            parent_span_id: StringBuilder::with_capacity(rows, rows * 16),
+            start_time: TimestampMicrosecondBuilder::with_capacity(rows),
+            start_unix_nano: Int64Builder::with_capacity(rows),
+            duration_ns: Int64Builder::with_capacity(rows),
+            has_exception: Vec::with_capacity(rows),
+            ..Self::default()
+        }
+    }
+
+    /// What the record itself says.
+    pub(super) fn ids(&mut self, trace_id: TraceId, record: &SpanRecord) {
+        let mut hex = [0; 32];
+        self.trace_id.append_value(encode(&trace_id.0, &mut hex));
+        self.span_id.append_value(encode(&record.span_id.0.to_be_bytes(), &mut hex));
+        if record.parent_id.is_valid() {
+            self.parent_span_id.append_value(encode(&record.parent_id.0.to_be_bytes(), &mut hex));
+        } else {
+            self.parent_span_id.append_null();
+        }
+        self.start_time.append_value((record.start.0 / 1000) as i64);
+        self.start_unix_nano.append_value(record.start.0 as i64);
+        self.duration_ns.append_value(record.duration as i64);
+        self.kind.append_value(record.kind.name());
+        self.status.append_value(status(record.flags));
+        self.error.append_value(record.is_error());
+        let (http, grpc) = match record.status_code {
+            0 => (None, None),
+            code if code >= GRPC => (None, Some(i32::from(code - GRPC))),
+            code => (Some(i32::from(code)), None),
+        };
+        self.http_status_code.append_option(http);
+        self.grpc_status_code.append_option(grpc);
+        self.resend_count.append_value(i32::from(record.resend));
+        self.weight.append_value(f64::from(record.weight) / f64::from(SpanRecord::ONE));
+    }
+
+    pub(super) fn exception(&mut self, parts: Option<&[Option<ValueRef<'_>>; 3]>) {
+        for (index, column) in self.exceptions.iter_mut().enumerate() {
+            match parts.and_then(|parts| parts[index].as_ref()) {
+                Some(ValueRef::Str(text)) => column.append_value(text),
+                Some(other) => column.append_value(other.to_string()),
+                None => column.append_null(),
+            }
+        }
+        self.has_exception.push(parts.is_some());
+    }
+
+    pub(super) fn event(&mut self, time: u64, name: &str) {
+        self.event_time.push(i64::try_from(time).unwrap_or(i64::MAX));
+        self.event_name.append_value(name);
+    }
+
+    pub(super) fn end_events(&mut self) {
+        self.events.end(self.event_time.len());
+    }
+
+    pub(super) fn link(&mut self, trace_id: TraceId, span_id: SpanId) {
+        let mut hex = [0; 32];
+        self.link_trace_id.append_value(encode(&trace_id.0, &mut hex));
+        self.link_span_id.append_value(encode(&span_id.0.to_be_bytes(), &mut hex));
+        self.linked += 1;
+    }
+
+    pub(super) fn end_links(&mut self) {
+        self.links.end(self.linked);
+    }
+
+    pub(super) fn finish(mut self) -> Result<arrow::array::RecordBatch, StoreError> {
+        let [kind, message, stacktrace] = &mut self.exceptions;
+        let parts = vec![text(kind), text(message), text(stacktrace)];
+        let exception = struct_of(EXCEPTION, parts, Some(NullBuffer::from(self.has_exception)));
+        let times: ArrayRef = Arc::new(arrow::array::Int64Array::from(self.event_time));
+        let fields = vec![times, text(&mut self.event_name), self.event_attributes.finish()];
+        let events = list_of(self.events, struct_of(EVENT, fields, None));
+        let ids = [text(&mut self.link_trace_id), text(&mut self.link_span_id)];
+        let fields = ids.into_iter().chain([self.link_attributes.finish()]).collect();
+        let links = list_of(self.links, struct_of(LINK, fields, None));
+        Assembler::new(&TABLE)
+            .add("trace_id", text(&mut self.trace_id))
+            .add("span_id", text(&mut self.span_id))
+            .add("parent_span_id", text(&mut self.parent_span_id))
+            .add("start_time", Arc::new(self.start_time.finish().with_timezone("UTC")))
+            .add("start_unix_nano", Arc::new(self.start_unix_nano.finish()))
+            .add("duration_ns", Arc::new(self.duration_ns.finish()))
+            .add("service", text(&mut self.service))
+            .add("service_namespace", text(&mut self.service_namespace))
+            .add("service_version", text(&mut self.service_version))
+            .add("instance", text(&mut self.instance))
+            .add("operation", text(&mut self.operation))
+            .add("name", text(&mut self.name))
+            .add("kind", text(&mut self.kind))
+            .add("status", text(&mut self.status))
+            .add("status_message", text(&mut self.status_message))
+            .add("error", Arc::new(self.error.finish()))
+            .add("http_method", text(&mut self.http_method))
+            .add("http_route", text(&mut self.http_route))
+            .add("http_status_code", Arc::new(self.http_status_code.finish()))
+            .add("grpc_status_code", Arc::new(self.grpc_status_code.finish()))
+            .add("peer", text(&mut self.peer))
+            .add("code_function", text(&mut self.code_function))
+            .add("code_file", text(&mut self.code_file))
+            .add("resend_count", Arc::new(self.resend_count.finish()))
+            .add("weight", Arc::new(self.weight.finish()))
+            .add("keep_reason", text(&mut self.keep_reason))
+            .add("late", Arc::new(self.late.finish()))
+            .add("evidence", Arc::new(self.evidence.finish()))
+            .add("trace_state", text(&mut self.trace_state))
+            .add("scope_name", text(&mut self.scope_name))
+            .add("scope_version", text(&mut self.scope_version))
+            .add("exception", exception)
+            .add("events", events)
+            .add("links", links)
+            .add("attributes", self.attributes.finish())
+            .add("resource_attributes", self.resource_attributes.finish())
+            .finish()
+    }
+}
+
+fn text(column: &mut StringBuilder) -> ArrayRef {
+    Arc::new(column.finish())
+}
+
+const fn status(flags: SpanFlags) -> &'static str {
+    if flags.has(SpanFlags::STATUS_ERROR) {
+        "error"
+    } else if flags.has(SpanFlags::STATUS_OK) {
+        "ok"
+    } else {
+        "unset"
+    }
+}
+
+/// Lower-case hex of at most 16 bytes.
+fn encode<'a>(bytes: &[u8], into: &'a mut [u8; 32]) -> &'a str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (index, byte) in bytes.iter().enumerate() {
+        into[index * 2] = DIGITS[usize::from(byte >> 4)];
+        into[index * 2 + 1] = DIGITS[usize::from(byte & 15)];
+    }
+    std::str::from_utf8(&into[..bytes.len() * 2]).expect("hex digits are ASCII")
+}
