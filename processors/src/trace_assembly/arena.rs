@@ -90,6 +90,7 @@ impl Arena {
     }
 
     /// Bytes of the slabs that hold items.
+    #[cfg(test)]
     pub(super) fn allocated_bytes(&self) -> u64 {
         self.allocated
     }
@@ -98,6 +99,11 @@ impl Arena {
     /// traces were decided long ago.
     pub(super) fn is_sparse(&self) -> bool {
         self.allocated > 2 * self.live + 16 * SLAB as u64
+    }
+
+    /// Whether moving what lives has freed enough.
+    pub(super) fn is_dense(&self) -> bool {
+        self.allocated <= self.live + self.live / 2 + 8 * SLAB as u64
     }
 
     /// The slab that has room for `len` more bytes.
@@ -112,10 +118,8 @@ impl Arena {
                 self.retire(index);
             }
         }
-        let bytes = match self.spare.pop() {
-            Some(bytes) if len <= SLAB => bytes,
-            _ => Vec::with_capacity(len.max(SLAB)),
-        };
+        let spare = if len <= SLAB { self.spare.pop() } else { None };
+        let bytes = spare.unwrap_or_else(|| Vec::with_capacity(len.max(SLAB)));
         self.allocated += bytes.capacity() as u64;
         let slab = Slab { bytes, live: 0 };
         let index = if let Some(index) = self.vacant.pop() {

@@ -82,7 +82,13 @@ pub(super) struct Stored {
 }
 
 /// Encodes the head.
-pub(super) fn head(record: &SpanRecord, origin: u32, prefix: Prefix, slot_count: usize, slots_len: usize) -> [u8; HEAD] {
+pub(super) fn head(
+    record: &SpanRecord,
+    origin: u32,
+    prefix: Prefix,
+    slot_count: usize,
+    slots_len: usize,
+) -> [u8; HEAD] {
     let mut head = [0; HEAD];
     head[0..8].copy_from_slice(&record.span_id.0.to_le_bytes());
     head[8..16].copy_from_slice(&record.parent_id.0.to_le_bytes());

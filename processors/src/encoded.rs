@@ -1,0 +1,144 @@
+//! Received spans for tests: encoded as an SDK does, with records and columns over the bytes.
+
+use std::sync::Arc;
+
+use backtrail_model::ids::{SpanId, TraceId};
+use backtrail_model::span::{AttributeValue, Origin, SlotValue, SpanBatch, SpanFlags, SpanKind, SpanRecord};
+use backtrail_model::symbols::SymbolKind;
+use backtrail_model::time::UnixNano;
+use backtrail_pipeline::Context;
+
+/// An attribute's value in a test.
+pub(crate) type Value = AttributeValue;
+
+/// A span with attributes. Times in nanoseconds.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Encoded {
+    pub(crate) trace: u64,
+    pub(crate) id: u64,
+    /// 0 for a root.
+    pub(crate) parent: u64,
+    pub(crate) name: String,
+    pub(crate) service: String,
+    pub(crate) kind: SpanKind,
+    pub(crate) start: u64,
+    pub(crate) length: u64,
+    pub(crate) flags: u16,
+    pub(crate) attributes: Vec<(&'static str, Value)>,
+    /// Attributes of the resource, besides `service.name`.
+    pub(crate) resource: Vec<(&'static str, Value)>,
+}
+
+impl Default for Encoded {
+    fn default() -> Self {
+        Self {
+            trace: 1,
+            id: 1,
+            parent: 0,
+            name: "GET /".into(),
+            service: "shop".into(),
+            kind: SpanKind::Server,
+            start: 0,
+            length: 1_000_000,
+            flags: 0,
+            attributes: Vec::new(),
+            resource: Vec::new(),
+        }
+    }
+}
+
+/// A string value.
+pub(crate) fn text(value: &str) -> Value {
+    Value::Str(value.into())
+}
+
+/// The batch of these spans, with the columns that the nodes of `cx` asked for.
+pub(crate) fn batch<'a>(cx: &Context, spans: impl IntoIterator<Item = &'a Encoded>) -> SpanBatch {
+    let keys = cx.shared().attributes();
+    let mut batch = SpanBatch { slot_count: keys.len(), ..SpanBatch::default() };
+    let mut buf = Vec::new();
+    for span in spans {
+        let (raw, slots) = encode(span, &keys);
+        let origin = origin(cx, &mut batch, span, &keys);
+        batch.trace_ids.push(trace_id(span.trace));
+        batch.records.push(record(cx, span, origin, buf.len(), raw.len()));
+        batch.slots.extend(slots);
+        buf.extend_from_slice(&raw);
+    }
+    batch.buf = buf.into();
+    batch
+}
+
+/// The trace id of the `n`-th trace.
+pub(crate) fn trace_id(n: u64) -> TraceId {
+    TraceId((u128::from(n) << 64 | u128::from(n.wrapping_mul(0x9E37_79B9_7F4A_7C15))).to_be_bytes())
+}
+
+fn record(cx: &Context, span: &Encoded, origin: u32, raw_offset: usize, raw_len: usize) -> SpanRecord {
+    SpanRecord {
+        span_id: SpanId(span.id),
+        parent_id: SpanId(span.parent),
+        start: UnixNano(span.start),
+        duration: span.length,
+        service: cx.symbols().intern(SymbolKind::Service, &span.service),
+        operation: cx.symbols().intern(SymbolKind::Operation, &span.name),
+        origin,
+        raw_offset: raw_offset as u32,
+        raw_len: raw_len as u32,
+        weight: SpanRecord::ONE,
+        flags: SpanFlags(span.flags),
+        kind: span.kind,
+        ..SpanRecord::default()
+    }
+}
+
+fn origin(cx: &Context, batch: &mut SpanBatch, span: &Encoded, keys: &[String]) -> u32 {
+    let value = |key: &String| span.resource.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
+    let origin = Origin {
+        hash: span.service.len() as u64,
+        resource: span.service.clone().into_bytes().into(),
+        service: cx.symbols().intern(SymbolKind::Service, &span.service),
+        slots: keys.iter().map(value).collect(),
+        ..Origin::default()
+    };
+    let known = batch.origins.iter().position(|other| **other == origin);
+    known.unwrap_or_else(|| {
+        batch.origins.push(Arc::new(origin));
+        batch.origins.len() - 1
+    }) as u32
+}
+
+/// The span's message (lengths below 128 only) and its columns.
+fn encode(span: &Encoded, keys: &[String]) -> (Vec<u8>, Vec<SlotValue>) {
+    let mut raw = vec![0x0A, 16];
+    raw.extend_from_slice(&trace_id(span.trace).0);
+    raw.extend_from_slice(&[0x12, 8]);
+    raw.extend_from_slice(&span.id.to_be_bytes());
+    if span.parent != 0 {
+        raw.extend_from_slice(&[0x22, 8]);
+        raw.extend_from_slice(&span.parent.to_be_bytes());
+    }
+    raw.extend_from_slice(&[0x2A, span.name.len() as u8]);
+    raw.extend_from_slice(span.name.as_bytes());
+    let mut slots = vec![SlotValue::Absent; keys.len()];
+    for (key, value) in &span.attributes {
+        // Strings stand where a reader finds them; the wrapping of other values does not matter to any processor.
+        raw.extend_from_slice(&[0x4A, key.len() as u8]);
+        raw.extend_from_slice(key.as_bytes());
+        let offset = raw.len() as u32;
+        let slot = match value {
+            Value::Str(text) => {
+                raw.extend_from_slice(text.as_bytes());
+                SlotValue::Str { offset, len: text.len() as u32 }
+            }
+            Value::Int(value) => SlotValue::Int(*value),
+            Value::Double(value) => SlotValue::Double(*value),
+            Value::Bool(value) => SlotValue::Bool(*value),
+            Value::Other => SlotValue::Other,
+        };
+        if let Some(column) = keys.iter().position(|wanted| wanted == key) {
+            slots[column] = slot;
+        }
+    }
+    (raw, slots)
+}

@@ -1,0 +1,283 @@
+//! Decided traces: gathered from the arena, put in order, parents found, bytes copied out.
+
+use std::sync::Arc;
+
+use backtrail_model::Ack;
+use backtrail_model::data::{Batch, Data};
+use backtrail_model::ids::{SpanId, TraceId};
+use backtrail_model::span::{SlotValue, SpanRecord};
+use backtrail_model::time::UnixNano;
+use backtrail_model::trace::{NO_SPAN, TraceBatch, TraceFlags, TraceHead};
+use backtrail_pipeline::Emit;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::arena::{Arena, Place};
+use super::origins::{Origins, UNSEEN};
+use super::store::Store;
+use super::stored::Stored;
+
+/// A batch is sent once it has this many spans ...
+pub(super) const BATCH_SPANS: usize = 2048;
+/// ... or this many bytes, unless a single trace has more.
+pub(super) const BATCH_BYTES: usize = 1 << 20;
+/// Up to here a scan finds a parent faster than a map is filled.
+const SCANNED: usize = 32;
+
+/// The batch that decided traces go to, with what is needed to fill it.
+pub(super) struct Building {
+    batch: TraceBatch,
+    no_reason: Arc<str>,
+    /// Index in the batch of each of the shard's origins, [`UNSEEN`] if it is not in it.
+    origins: Vec<u32>,
+    used_origins: Vec<u32>,
+    found: Vec<(Place, Stored)>,
+    order: Vec<(u64, SpanId, u32)>,
+    span_ids: Vec<u64>,
+    by_id: HashMap<SpanId, u32, RandomState>,
+}
+
+/// What [`Building::add`] met.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Added {
+    /// Exact duplicates that were left out.
+    pub(super) duplicates: u64,
+    /// Parent links that were cut, because a span would have been its own ancestor.
+    pub(super) cycles: u64,
+}
+
+impl Building {
+    pub(super) fn new() -> Self {
+        Self {
+            batch: TraceBatch::default(),
+            no_reason: Arc::from(""),
+            origins: Vec::new(),
+            used_origins: Vec::new(),
+            found: Vec::new(),
+            order: Vec::new(),
+            span_ids: Vec::new(),
+            by_id: HashMap::default(),
+        }
+    }
+
+    /// Whether a trace of this size still fits.
+    pub(super) fn has_room(&self, spans: usize, bytes: u64) -> bool {
+        self.batch.traces.is_empty()
+            || (self.batch.records.len() + spans <= BATCH_SPANS
+                && self.batch.raw.len() as u64 + bytes <= BATCH_BYTES as u64)
+    }
+
+    /// Takes a trace out of the arena. The batch then holds it as its last.
+    pub(super) fn add(&mut self, id: TraceId, places: &[Place], flags: TraceFlags, store: &mut Store) -> Added {
+        let Store { arena, origins, .. } = store;
+        self.gather(places, arena);
+        let mut added = Added { duplicates: self.sort(arena, origins), cycles: 0 };
+        self.copy(id, arena, origins);
+        added.cycles = self.finish(id, flags);
+        for &(place, stored) in &self.found {
+            origins.release(stored.record.origin);
+            arena.free(place, stored.len());
+        }
+        added
+    }
+
+    /// The trace that was added last.
+    pub(super) fn last(&self) -> Option<(&TraceBatch, &TraceHead)> {
+        self.batch.traces.last().map(|head| (&self.batch, head))
+    }
+
+    /// Sends what was added.
+    pub(super) fn send(&mut self, out: &mut Emit<'_>) {
+        if self.batch.traces.is_empty() {
+            return;
+        }
+        for &index in &self.used_origins {
+            self.origins[index as usize] = UNSEEN;
+        }
+        self.used_origins.clear();
+        let next = TraceBatch {
+            records: Vec::with_capacity(self.batch.records.len()),
+            parents: Vec::with_capacity(self.batch.parents.len()),
+            raw: Vec::with_capacity(self.batch.raw.len()),
+            slot_count: self.batch.slot_count,
+            ..TraceBatch::default()
+        };
+        let batch = std::mem::replace(&mut self.batch, next);
+        out.pass(Batch { data: Data::Traces(Arc::new(batch)), arrival: out.arrival(), ack: Ack::none() });
+    }
+
+    fn gather(&mut self, places: &[Place], arena: &Arena) {
+        self.found.clear();
+        self.found.extend(places.iter().map(|&place| (place, Stored::read(arena.at(place)))));
+        self.order.clear();
+        let keys = self.found.iter().enumerate();
+        self.order.extend(keys.map(|(n, (_, stored))| (stored.record.start.0, stored.record.span_id, n as u32)));
+        self.order.sort_unstable();
+    }
+
+    /// Leaves exact duplicates out of the order, and puts spans that share start and id in an order that does not depend
+    /// on which came first.
+    fn sort(&mut self, arena: &Arena, origins: &Origins) -> u64 {
+        let same = |a: &(u64, SpanId, u32), b: &(u64, SpanId, u32)| (a.0, a.1) == (b.0, b.1);
+        if !self.order.windows(2).any(|pair| same(&pair[0], &pair[1])) {
+            return 0;
+        }
+        let found = &self.found;
+        self.order.sort_by(|a, b| {
+            (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| {
+                let content = |index: u32| {
+                    let (place, stored) = &found[index as usize];
+                    let origin =
+                        origins.get(stored.record.origin).map(|origin| (origin.hash, &origin.resource, &origin.scope));
+                    (
+                        stored.record.duration,
+                        stored.record.parent_id,
+                        stored.prefix,
+                        stored.body(arena.at(*place)),
+                        origin,
+                    )
+                };
+                content(a.2).cmp(&content(b.2))
+            })
+        });
+        let before = self.order.len();
+        self.order.dedup_by(|next, kept| {
+            let duration = |index: u32| found[index as usize].1.record.duration;
+            same(next, kept) && duration(next.2) == duration(kept.2)
+        });
+        (before - self.order.len()) as u64
+    }
+
+    fn copy(&mut self, id: TraceId, arena: &Arena, origins: &Origins) {
+        self.origins.resize(origins.capacity(), UNSEEN);
+        for &(_, _, index) in &self.order {
+            let (place, stored) = &self.found[index as usize];
+            let bytes = arena.at(*place);
+            let mut record = stored.record;
+            let target = &mut self.origins[record.origin as usize];
+            if *target == UNSEEN {
+                *target = self.batch.origins.len() as u32;
+                self.used_origins.push(record.origin);
+                self.batch.origins.extend(origins.get(record.origin).map(Arc::clone));
+            }
+            record.origin = *target;
+            record.raw_offset = self.batch.raw.len() as u32;
+            stored.write_raw(bytes, id, &mut self.batch.raw);
+            self.batch.records.push(record);
+            if stored.slot_count > 0 || self.batch.slot_count > 0 {
+                push_slots(&mut self.batch, stored, bytes);
+            }
+        }
+    }
+
+    /// Parents and head of the trace whose records were just copied. Answers how many links were cut.
+    fn finish(&mut self, id: TraceId, flags: TraceFlags) -> u64 {
+        let len = self.order.len();
+        let first = self.batch.records.len() - len;
+        let records = &self.batch.records[first..];
+        let shift = |index: Option<usize>| index.map_or(NO_SPAN, |index| (first + index) as u32);
+        let mut backward = false;
+        if len <= SCANNED {
+            self.span_ids.clear();
+            self.span_ids.extend(records.iter().map(|record| record.span_id.0));
+            for (child, record) in records.iter().enumerate() {
+                let wanted = record.parent_id;
+                let ids = &self.span_ids;
+                let parent = wanted.is_valid().then(|| ids.iter().position(|&id| id == wanted.0)).flatten();
+                backward |= parent.is_some_and(|parent| parent >= child);
+                self.batch.parents.push(shift(parent));
+            }
+        } else {
+            self.by_id.clear();
+            for (index, record) in records.iter().enumerate() {
+                self.by_id.entry(record.span_id).or_insert(index as u32);
+            }
+            for (child, record) in records.iter().enumerate() {
+                let wanted = record.parent_id;
+                let parent = wanted.is_valid().then(|| self.by_id.get(&wanted)).flatten().map(|&index| index as usize);
+                backward |= parent.is_some_and(|parent| parent >= child);
+                self.batch.parents.push(shift(parent));
+            }
+        }
+        // A parent that starts before its child cannot be part of a cycle of such links; only others need a look.
+        let cycles = if backward { cut_cycles(&mut self.batch.parents[first..], first as u32) } else { 0 };
+        let root = records.iter().position(|record| !record.parent_id.is_valid());
+        let mut flags = flags;
+        if root.is_none() {
+            flags.set(TraceFlags::ROOTLESS);
+        }
+        self.batch.traces.push(TraceHead {
+            trace_id: id,
+            first: first as u32,
+            len: len as u32,
+            root: shift(root),
+            start: records.first().map_or(UnixNano(0), |record| record.start),
+            end: records.iter().map(SpanRecord::end).max().unwrap_or_default(),
+            flags,
+            reason: Arc::clone(&self.no_reason),
+        });
+        cycles
+    }
+}
+
+/// Appends a span's columns; the number of columns differs only around a reload.
+fn push_slots(batch: &mut TraceBatch, stored: &Stored, bytes: &[u8]) {
+    let (before, wanted) = (batch.records.len() - 1, usize::from(stored.slot_count));
+    if wanted > batch.slot_count {
+        let mut slots = Vec::with_capacity((before + 1) * wanted);
+        for index in 0..before {
+            slots.extend_from_slice(batch.slots_of(index));
+            slots.resize((index + 1) * wanted, SlotValue::Absent);
+        }
+        (batch.slots, batch.slot_count) = (slots, wanted);
+    }
+    stored.write_slots(bytes, &mut batch.slots);
+    batch.slots.resize((before + 1) * batch.slot_count, SlotValue::Absent);
+}
+
+/// Makes the links a forest: cuts one link of every cycle, that of its first span. Answers how many were cut.
+fn cut_cycles(parents: &mut [u32], first: u32) -> u64 {
+    // 0 = not looked at; otherwise the number of the walk that passed here.
+    let mut walk_of = vec![0_u32; parents.len()];
+    let mut cut = 0;
+    for start in 0..parents.len() {
+        let (walk, mut at) = (start as u32 + 1, start);
+        while walk_of[at] == 0 {
+            walk_of[at] = walk;
+            match parents[at] {
+                NO_SPAN => break,
+                parent => at = (parent - first) as usize,
+            }
+        }
+        // The walk ended on its own trail, and not at a root: `at` is on a cycle.
+        if walk_of[at] == walk && parents[at] != NO_SPAN {
+            let (mut least, mut next) = (at, (parents[at] - first) as usize);
+            while next != at {
+                least = least.min(next);
+                next = (parents[next] - first) as usize;
+            }
+            parents[least] = NO_SPAN;
+            cut += 1;
+        }
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cycle_is_cut_at_its_first_span_and_nothing_else_is_touched() {
+        let mut parents = [11, 12, 11, NO_SPAN, 13, 15];
+        assert_eq!(cut_cycles(&mut parents, 10), 2);
+        assert_eq!(parents, [11, NO_SPAN, 11, NO_SPAN, 13, NO_SPAN]);
+    }
+
+    #[test]
+    fn a_forest_stays_as_it_is() {
+        let mut parents = [2, 0, 3, NO_SPAN, 3];
+        assert_eq!(cut_cycles(&mut parents, 0), 0);
+        assert_eq!(parents, [2, 0, 3, NO_SPAN, 3]);
+    }
+}
