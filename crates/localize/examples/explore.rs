@@ -1,15 +1,20 @@
 //! Ranks labelled cases (folders with `traces.otlp.jsonl.zst` and `truth.json`) by judging slices directly, without the
 //! pipeline: `cargo run --release -p backtrail-localize --example explore -- DIR [--slice SECONDS] [--cases]`.
 //! Prints service AS@1/3/5 (ties count against the truth) beside the floor, by system and fault class.
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a development tool that prints and may stop")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a development tool that prints, may stop, and measures"
+)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backtrail_localize::rank::{floor, pessimistic_rank, sorted};
+use backtrail_localize::rank::{FLOOR_QUANTILE, floor, pessimistic_rank, sorted};
 use backtrail_localize::visits::{NO_PARENT, Scratch, SpanTimes, latency_tests};
 use backtrail_localize::{Options, judge};
 use backtrail_model::edges::{EdgeKey, EdgeKind, EdgeSlice};
@@ -72,16 +77,19 @@ fn case(folder: &Path, truth: &Value, seconds: f64, print: bool) -> [Option<u32>
     let first = grid.slice(UnixNano(window_start)).0;
     let part = |baseline: bool| slices.iter().filter(move |(at, _)| (**at < first) == baseline).map(|(_, slice)| slice);
     let (base, window): (Vec<_>, Vec<_>) = (part(true).map(|s| &s.0).collect(), part(false).map(|s| &s.0).collect());
-    let (base_edges, edges): (Vec<_>, Vec<_>) = (part(true).map(|s| &s.1).collect(), part(false).map(|s| &s.1).collect());
+    let (base_edges, edges): (Vec<_>, Vec<_>) =
+        (part(true).map(|s| &s.1).collect(), part(false).map(|s| &s.1).collect());
     let begin = Instant::now();
     let judgement = judge(&base, &window, &base_edges, &edges, &Options::default());
     let took = begin.elapsed();
     let culprit = truth["root_cause"]["service"].as_str().unwrap();
-    let floor = floor(&base, &window, 0.95);
+    let floor = floor(&base, &window, FLOOR_QUANTILE);
     let scores = judgement.scores();
     let ranks = [&scores, &judgement.latency.scores, &floor].map(|scores| pessimistic_rank(scores, culprit));
     if print {
-        let top = |scores| sorted(scores).into_iter().take(4).map(|(s, x)| format!("{s} {x:.3}")).collect::<Vec<_>>().join(", ");
+        let top = |scores| {
+            sorted(scores).into_iter().take(4).map(|(s, x)| format!("{s} {x:.3}")).collect::<Vec<_>>().join(", ")
+        };
         println!("{} {ranks:?} {took:?} signatures {}", truth["case_id"].as_str().unwrap(), {
             base.iter().chain(&window).flat_map(|slice| slice.signatures.keys()).collect::<BTreeSet<_>>().len()
         });
@@ -170,7 +178,8 @@ fn count(mut spans: Vec<Span>, grid: SliceGrid, slices: &mut Slices, scratch: &m
         .collect();
     latency_tests(&times, scratch, |i, child, nanos| {
         let callee = child.map(|child| Arc::clone(&spans[child].service));
-        let key = TestKey { service: Arc::clone(&spans[i].service), operation: Arc::clone(&spans[i].operation), callee };
+        let key =
+            TestKey { service: Arc::clone(&spans[i].service), operation: Arc::clone(&spans[i].operation), callee };
         spectra.tests.entry(key).or_default().record(nanos);
     });
     let mut elements: BTreeSet<Element> = BTreeSet::new();
@@ -198,9 +207,7 @@ fn count(mut spans: Vec<Span>, grid: SliceGrid, slices: &mut Slices, scratch: &m
         counts.server.record(span.end.saturating_sub(span.start), 1);
     }
     let elements: Vec<Element> = elements.into_iter().collect();
-    let mut hasher = foldhash::fast::FixedState::with_seed(1).build_hasher();
-    elements.hash(&mut hasher);
-    let signature = hasher.finish();
+    let signature = foldhash::fast::FixedState::with_seed(1).hash_one(&elements);
     spectra.signatures.entry(signature).or_insert_with(|| elements.into());
     let root = (0..spans.len()).find(|&i| parents[i].is_none()).unwrap();
     let entry = Entry { service: Arc::clone(&spans[root].service), route: Arc::clone(&spans[root].operation) };

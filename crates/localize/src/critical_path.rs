@@ -18,8 +18,8 @@ pub struct PathScratch {
     order: Vec<u32>,
     /// First position in `order` of each span's children.
     first: Vec<u32>,
-    /// Spans to walk, with the time up to which each is on the path.
-    stack: Vec<(u32, u64)>,
+    /// Spans to walk, each with the stretch of time in which it is on the path.
+    stack: Vec<(u32, u64, u64)>,
 }
 
 /// Nanoseconds that each span contributes to the critical path below `root`; `out[i] = 0` for spans that are not on it.
@@ -47,28 +47,25 @@ pub fn critical_path(spans: &[PathSpan], root: usize, scratch: &mut PathScratch,
     let Some(top) = spans.get(root) else { return };
     scratch.sort(spans);
     scratch.stack.clear();
-    scratch.stack.push((root as u32, top.end));
+    scratch.stack.push((root as u32, top.start, top.end.max(top.start)));
     // A span is pushed only by its parent and once, so even broken parents (a cycle cannot contain the root) end.
-    while let Some((i, until)) = scratch.stack.pop() {
-        let span = &spans[i as usize];
-        let mut cursor = until.min(span.end);
+    while let Some((i, since, until)) = scratch.stack.pop() {
+        let mut cursor = until;
         let first = scratch.first[i as usize] as usize;
         for &c in scratch.order[first..].iter().take_while(|&&c| spans[c as usize].parent == i) {
             let child = &spans[c as usize];
             // Sorted by end, descending: a child that ended after the cursor ran beside one already on the path, and
             // counts up to the cursor.
-            let (start, end) = (child.start.max(span.start), child.end.min(cursor));
+            let (start, end) = (child.start.max(since), child.end.min(cursor));
             if end <= start || c as usize == root {
                 continue;
             }
             out[i as usize] += cursor - end;
-            scratch.stack.push((c, end));
+            scratch.stack.push((c, start, end));
             cursor = start;
         }
-        out[i as usize] += cursor.saturating_sub(span.start);
+        out[i as usize] += cursor - since;
     }
-    // A child that starts before its parent was clipped; its own walk began there too.
-    debug_assert!(out.iter().sum::<u64>() >= top.end.saturating_sub(top.start));
 }
 
 impl PathScratch {
@@ -84,5 +81,36 @@ impl PathScratch {
         for (position, &i) in self.order.iter().enumerate().rev() {
             self.first[spans[i as usize].parent as usize] = position as u32;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::visits::NO_PARENT;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn contributions_add_up_to_the_root(list in proptest::collection::vec((0..50_u64, 0..50_u64, 0..9_usize), 1..20)) {
+            let spans: Vec<PathSpan> = list.iter().enumerate().map(|(i, &(start, length, parent))| PathSpan {
+                start,
+                end: start + length,
+                parent: if i == 0 { NO_PARENT } else { (parent % i) as u32 },
+            }).collect();
+            let mut out = Vec::new();
+            critical_path(&spans, 0, &mut PathScratch::default(), &mut out);
+            prop_assert_eq!(out.iter().sum::<u64>(), spans[0].end - spans[0].start);
+        }
+    }
+
+    #[test]
+    fn a_cycle_beside_the_root_is_not_walked() {
+        let span = |parent| PathSpan { start: 0, end: 10, parent };
+        let mut out = Vec::new();
+        critical_path(&[span(NO_PARENT), span(2), span(1)], 0, &mut PathScratch::default(), &mut out);
+        assert_eq!(out, [10, 0, 0]);
+        critical_path(&[], 0, &mut PathScratch::default(), &mut out);
+        assert!(out.is_empty());
     }
 }

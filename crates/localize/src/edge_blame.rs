@@ -105,7 +105,7 @@ impl ServiceGraph {
             pair.blame = (pair.blame + edge_blame(counts, critical_total)).min(1.0);
             pair.instrumented |= key.kind != EdgeKind::Virtual;
         }
-        let mut most: BTreeMap<(&Arc<str>, &Arc<str>), (u128, u64, &Arc<str>)> = BTreeMap::new();
+        let mut most = BTreeMap::new();
         for (key, counts) in edges {
             let weight = (counts.critical_ns, counts.calls, &key.route);
             let best = most.entry((&key.caller, &key.callee)).or_insert(weight);

@@ -51,12 +51,15 @@ pub struct Errors {
     pub unexplained: Unexplained,
 }
 
+/// Executions by operation and cell.
+type Executions = BTreeMap<(Arc<str>, Arc<str>), BTreeMap<usize, u64>>;
+
 /// (executions, errors).
 type Sums = (f64, f64);
 
 struct Operation {
     service: Arc<str>,
-    operation: Arc<str>,
+    name: Arc<str>,
     by_cell: BTreeMap<usize, Sums>,
     window: Sums,
 }
@@ -108,7 +111,7 @@ impl ErrorFinding {
     fn empty(operation: &Operation, gate: f64) -> Self {
         Self {
             service: Arc::clone(&operation.service),
-            operation: Arc::clone(&operation.operation),
+            operation: Arc::clone(&operation.name),
             errors: operation.window.1,
             executions: operation.window.0,
             baseline_share: 0.0,
@@ -120,23 +123,27 @@ impl ErrorFinding {
     }
 }
 
-/// Executions by operation and cell. Every execution gives either a self time or at least one gap, so the self times
-/// plus the most frequent gap count it.
-fn executions(stretch: &Stretch<'_>) -> BTreeMap<(Arc<str>, Arc<str>), BTreeMap<usize, u64>> {
-    type ByCallee<'a> = BTreeMap<Option<&'a Arc<str>>, u64>;
-    let mut n: BTreeMap<(&Arc<str>, &Arc<str>), BTreeMap<usize, ByCallee<'_>>> = BTreeMap::new();
+/// Every execution gives either a self time or at least one gap, so the self times plus the most frequent gap count it.
+fn executions(stretch: &Stretch<'_>) -> Executions {
+    let (mut own, mut gaps) = (Executions::new(), BTreeMap::<_, u64>::new());
     for (cell, part) in stretch.parts() {
         for (key, sums) in &part.tests {
-            let cells = n.entry((&key.service, &key.operation)).or_default();
-            *cells.entry(cell).or_default().entry(key.callee.as_ref()).or_default() += sums.n;
+            let operation = (Arc::clone(&key.service), Arc::clone(&key.operation));
+            match &key.callee {
+                None => *own.entry(operation).or_default().entry(cell).or_default() += sums.n,
+                Some(callee) => *gaps.entry((operation, cell, Arc::clone(callee))).or_default() += sums.n,
+            }
         }
     }
-    let count = |by_callee: ByCallee<'_>| {
-        let own = by_callee.get(&None).copied().unwrap_or(0);
-        own + by_callee.iter().filter(|(callee, _)| callee.is_some()).map(|(_, &n)| n).max().unwrap_or(0)
-    };
-    let total = |cells: BTreeMap<usize, ByCallee<'_>>| cells.into_iter().map(|(cell, n)| (cell, count(n))).collect();
-    n.into_iter().map(|((s, o), cells)| ((Arc::clone(s), Arc::clone(o)), total(cells))).collect()
+    let mut most: BTreeMap<_, u64> = BTreeMap::new();
+    for ((operation, cell, _), n) in gaps {
+        let most = most.entry((operation, cell)).or_default();
+        *most = n.max(*most);
+    }
+    for ((operation, cell), n) in most {
+        *own.entry(operation).or_default().entry(cell).or_default() += n;
+    }
+    own
 }
 
 /// The operations with errors in the window, and how many operations were looked at.
@@ -148,7 +155,7 @@ fn collect(baseline: &Stretch<'_>, window: &Stretch<'_>, sampled_share: f64) -> 
         for (key, &count) in part.error_origins.iter().filter(|(_, count)| **count > 0) {
             let empty = || Operation {
                 service: Arc::clone(&key.0),
-                operation: Arc::clone(&key.1),
+                name: Arc::clone(&key.1),
                 by_cell: BTreeMap::new(),
                 window: (0.0, 0.0),
             };

@@ -57,7 +57,8 @@ pub(crate) fn impact(case: &Case<'_>, endpoint: Option<&Entry>) -> Impact {
     let (traces, failing, p95_ms) = latencies(&case.window);
     let (baseline_traces, _, baseline_p95_ms) = latencies(&case.baseline);
     let limit = endpoint.and_then(|entry| case.limits.of(entry));
-    let over = limit.map_or_else(String::new, |b| format!(" (an error, or over {:.1} ms)", ms(lower_bound(b + 1) as f64)));
+    let over =
+        limit.map_or_else(String::new, |b| format!(" (an error, or over {:.1} ms)", ms(lower_bound(b + 1) as f64)));
     let place = endpoint.map_or_else(|| "all endpoints".into(), |e| format!("{} {}", e.service, e.route));
     let share = 100.0 * failing / traces.max(1.0);
     let says = format!(
@@ -113,16 +114,20 @@ pub(crate) fn cause(case: &Case<'_>, suspects: &[Suspect], confidence: &Confiden
     if parts.structure > parts.latency {
         return format!("{service} takes another path than before: calls or functions appear or vanish");
     }
-    let of_service = case.latency.findings.iter().filter(|f| {
-        f.sick && (*f.key.service == **service || f.key.callee.as_deref() == Some(service.as_str()))
-    });
+    let of_service = case
+        .latency
+        .findings
+        .iter()
+        .filter(|f| f.sick && (*f.key.service == **service || f.key.callee.as_deref() == Some(service.as_str())));
     let Some(worst) = of_service.max_by(|a, b| a.excess_ns.total_cmp(&b.excess_ns)) else {
         return format!("{service} is slow");
     };
     match &worst.key.callee {
         Some(callee) => {
             let other = if **callee == **service { &worst.key.service } else { callee };
-            format!("{service} is slow on the way: calls between {other} and {service} lose time outside of their server")
+            format!(
+                "{service} is slow on the way: calls between {other} and {service} lose time outside of their server"
+            )
         }
         None => format!("{service} itself is slow{}", place(&worst.key.operation)),
     }
@@ -144,7 +149,11 @@ pub(crate) fn ruled_out(case: &Case<'_>, suspects: &[Suspect]) -> Vec<RuledOut> 
         let why = if let Some(culprit) = passes_on(case, service) {
             format!("its errors are explained by errors that begin at {culprit}")
         } else if parts.evidence() > 0.0 && parts.evidence() < top.evidence() / 2.0 {
-            format!("{:.2} against {:.2}: its excess is a small part of all, or hides in much normal time", parts.evidence(), top.evidence())
+            format!(
+                "{:.2} against {:.2}: its excess is a small part of all, or hides in much normal time",
+                parts.evidence(),
+                top.evidence()
+            )
         } else if parts.evidence() <= 0.0 && parts.ochiai >= top.ochiai && parts.ochiai > 0.0 {
             format!("in the failing traces (Ochiai {:.2}), but {}", parts.ochiai, healthy(case, service))
         } else {
@@ -162,7 +171,8 @@ fn passes_on(case: &Case<'_>, service: &Arc<str>) -> Option<Arc<str>> {
 }
 
 fn healthy(case: &Case<'_>, service: &Arc<str>) -> String {
-    let own = case.latency.findings.iter().filter(|f| f.key.service == *service || f.key.callee.as_ref() == Some(service));
+    let own =
+        case.latency.findings.iter().filter(|f| f.key.service == *service || f.key.callee.as_ref() == Some(service));
     let (tests, z) = own.fold((0, f64::NEG_INFINITY), |(n, z), finding| (n + 1, finding.z.max(z)));
     if tests == 0 {
         return "no test of its own speaks against it".into();
@@ -174,10 +184,11 @@ fn healthy(case: &Case<'_>, service: &Arc<str>) -> String {
 pub(crate) fn propagation(case: &Case<'_>, suspects: &[Suspect]) -> Vec<Hop> {
     let first = suspects.first().filter(|first| first.score.total > TAIL).map(|first| first.entity.service.as_str());
     let slow = crate::latency::sick_edges(&case.latency.findings);
+    let gate = crate::stats::universal_threshold(case.now.pairs.len());
     let mut hops = Vec::new();
     for (key, pair) in &case.now.pairs {
         let before = case.before.pairs.get(key);
-        let failing = errors_rose(pair, before);
+        let failing = errors_rose(pair, before, gate);
         let sick = failing || slow.contains(key);
         let near = first.is_some_and(|first| *key.0 == *first || *key.1 == *first);
         if !sick && !near {
@@ -198,12 +209,12 @@ pub(crate) fn propagation(case: &Case<'_>, suspects: &[Suspect]) -> Vec<Hop> {
     hops
 }
 
-/// Whether an edge fails significantly more often than before (one test, so the threshold of two).
-fn errors_rose(pair: &Pair, before: Option<&Pair>) -> bool {
-    let counts = |pair: &Pair| (pair.counts.errors.min(pair.counts.calls) as f64 / UNIT, pair.counts.calls as f64 / UNIT);
+/// Whether an edge fails significantly more often than before. An edge that was not there before did not fail.
+fn errors_rose(pair: &Pair, before: Option<&Pair>, gate: f64) -> bool {
+    let counts =
+        |pair: &Pair| (pair.counts.errors.min(pair.counts.calls) as f64 / UNIT, pair.counts.calls as f64 / UNIT);
     let (f, n) = counts(pair);
     let (k, m) = before.map_or((0.0, 0.0), counts);
-    let gate = crate::stats::universal_threshold(100);
     f > 0.0 && (m <= 0.0 || (f / n > k / m && crate::stats::g_test(k, m, f, n) > gate))
 }
 
@@ -260,7 +271,10 @@ pub(crate) fn limits(case: &Case<'_>) -> Vec<String> {
     let mut out = vec!["logs, metrics and changes are not evidence yet: traces only".to_owned()];
     let overflow = case.spectrum.overflow;
     if overflow > 0.0 {
-        out.push(format!("{} traces were past the cap of signatures and touch nothing in the spectrum", short(overflow)));
+        out.push(format!(
+            "{} traces were past the cap of signatures and touch nothing in the spectrum",
+            short(overflow)
+        ));
     }
     if case.options.sampled_share < 1.0 {
         out.push(format!("upstream samplers let {:.1} % of the traffic through", 100.0 * case.options.sampled_share));
@@ -270,7 +284,10 @@ pub(crate) fn limits(case: &Case<'_>) -> Vec<String> {
     }
     let blocks = case.options.cuts.iter().max().copied().unwrap_or(0);
     if case.baseline.cells.len() < blocks {
-        out.push(format!("the baseline has {} slices with traffic, fewer than {blocks} blocks", case.baseline.cells.len()));
+        out.push(format!(
+            "the baseline has {} slices with traffic, fewer than {blocks} blocks",
+            case.baseline.cells.len()
+        ));
     }
     let virtual_nodes: Vec<&str> =
         case.now.pairs.iter().filter(|(_, pair)| !pair.instrumented).map(|(key, _)| &*key.1).collect();

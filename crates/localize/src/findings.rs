@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backtrail_model::spectra::ElementKind;
-use backtrail_model::verdict::{Entity, Evidence, Suspect, Supports};
+use backtrail_model::verdict::{Entity, Evidence, Supports, Suspect};
 
 use crate::errors::ErrorFinding;
 use crate::explain::{ms, name_of};
@@ -12,6 +12,7 @@ use crate::judge::Case;
 use crate::latency::Finding;
 use crate::ochiai::short;
 use crate::structure::Shift;
+use crate::versions::{arrived, in_words, versions};
 
 /// How many services are explained, and how many findings of one kind each.
 const SERVICES: usize = 3;
@@ -34,13 +35,16 @@ pub(crate) fn evidence(case: &Case<'_>, suspects: &mut [Suspect]) -> Vec<Evidenc
         error_evidence(case, &name, &mut found);
         structure_evidence(case, &name, &mut found);
         edge_evidence(case, &name, &mut found);
+        version_evidence(case, &name, &mut found);
         found.push(spectrum_evidence(case, &name));
         for mut item in found {
             // A gap is found at both of its ends: the same finding keeps one id.
-            let known = out.iter().find(|old| old.kind == item.kind && old.about == item.about && old.says == item.says);
+            let known =
+                out.iter().find(|old| old.kind == item.kind && old.about == item.about && old.says == item.says);
             let id = known.map_or_else(|| format!("e{}", out.len() + 1), |old| old.id.clone());
             for suspect in suspects.iter_mut() {
-                let about = suspect.entity == item.about || (suspect.entity.kind == "service" && suspect.entity.service == *service);
+                let about = suspect.entity == item.about
+                    || (suspect.entity.kind == "service" && suspect.entity.service == *service);
                 if about && !suspect.why.contains(&id) {
                     suspect.why.push(id.clone());
                 }
@@ -62,7 +66,9 @@ fn latency_evidence(case: &Case<'_>, service: &Arc<str>, out: &mut Vec<Evidence>
     let touches = |f: &&Finding| f.key.service == *service || f.key.callee.as_ref() == Some(service);
     let mut sick: Vec<&Finding> = case.latency.findings.iter().filter(touches).filter(|f| f.sick).collect();
     sick.sort_by(|a, b| b.excess_ns.total_cmp(&a.excess_ns).then_with(|| a.key.cmp(&b.key)));
-    out.extend(sick.iter().take(EACH).map(|finding| item(kind_of(finding), Supports::For, about(finding), slower(finding))));
+    out.extend(
+        sick.iter().take(EACH).map(|finding| item(kind_of(finding), Supports::For, about(finding), slower(finding))),
+    );
     let healthy: Vec<&Finding> = case.latency.findings.iter().filter(touches).filter(|f| !f.sick).collect();
     let Some(most) = healthy.iter().max_by(|a, b| a.n.cmp(&b.n).then_with(|| b.key.cmp(&a.key))) else { return };
     let says = format!(
@@ -133,7 +139,10 @@ fn error_evidence(case: &Case<'_>, service: &Arc<str>, out: &mut Vec<Evidence>) 
         let calls = lost.iter().find(|(callee, _)| callee == service).map(|(_, calls)| *calls);
         let accused = case.errors.scores.contains_key(service);
         if let Some(calls) = calls.filter(|_| accused) {
-            let says = format!("{} failed calls from {caller} to {service} are explained by no error at {service} or below", short(calls));
+            let says = format!(
+                "{} failed calls from {caller} to {service} are explained by no error at {service} or below",
+                short(calls)
+            );
             out.push(item("errors", Supports::For, entity(ElementKind::Edge, caller, service), says));
         }
     }
@@ -178,6 +187,15 @@ fn edge_evidence(case: &Case<'_>, service: &Arc<str>, out: &mut Vec<Evidence>) {
         crate::edge_blame::attempts_per_request(&pair.counts),
     );
     out.push(item("edge_blame", Supports::For, entity(ElementKind::Edge, caller, service), says));
+}
+
+fn version_evidence(case: &Case<'_>, service: &Arc<str>, out: &mut Vec<Evidence>) {
+    let (before, now) = (versions(&case.baseline, service), versions(&case.window, service));
+    for version in arrived(&before, &now).into_iter().take(EACH) {
+        let was: Vec<String> = before.iter().map(in_words).collect();
+        let says = format!("{service} runs {} in the window, and ran {} before it", in_words(version), was.join(", "));
+        out.push(item("version", Supports::For, entity(ElementKind::Service, service, ""), says));
+    }
 }
 
 fn spectrum_evidence(case: &Case<'_>, service: &Arc<str>) -> Evidence {

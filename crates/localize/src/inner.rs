@@ -9,6 +9,7 @@ use backtrail_model::verdict::{Entity, Score, Suspect};
 use crate::judge::{Case, Parts, TAIL};
 use crate::ochiai::Counts;
 use crate::stats::settle;
+use crate::versions::{named as named_version, versions};
 
 /// An inner candidate before ranking.
 struct Candidate {
@@ -29,9 +30,22 @@ pub(crate) fn suspects(case: &Case<'_>) -> Vec<Suspect> {
     out
 }
 
+/// States the version and the commit of every suspect, where telemetry names one.
+pub(crate) fn name_versions(case: &Case<'_>, suspects: &mut [Suspect]) {
+    for suspect in suspects {
+        let service = suspect.entity.service.as_str();
+        let (before, now) = (versions(&case.baseline, service), versions(&case.window, service));
+        if let Some((version, commit)) = named_version(&before, &now) {
+            suspect.entity.version = version.to_string();
+            suspect.entity.commit = commit.to_string();
+        }
+    }
+}
+
 /// An entity for an element.
 pub(crate) fn entity(kind: ElementKind, service: &str, name: &str) -> Entity {
-    let mut entity = Entity { kind: kind.name().into(), service: service.into(), name: name.into(), ..Entity::default() };
+    let mut entity =
+        Entity { kind: kind.name().into(), service: service.into(), name: name.into(), ..Entity::default() };
     match kind {
         ElementKind::Function => entity.function = name.into(),
         ElementKind::File => entity.file = name.into(),

@@ -215,6 +215,7 @@ fn conclude(case: Case<'_>) -> Judgement {
     let endpoint = explain::endpoint(&case);
     let mut suspects = inner::suspects(&case);
     let evidence = explain::evidence(&case, &mut suspects);
+    inner::name_versions(&case, &mut suspects);
     let confidence = explain::confidence(&case, &suspects);
     Judgement {
         ruled_out: explain::ruled_out(&case, &suspects),

@@ -1,8 +1,17 @@
-//! backtrail-localize
+//! Localization as arithmetic: closed slices of integer counts in, a ranked and explained suspect out. No I/O, no clock.
+//!
+//! In reading order: [`ochiai`] (the seed formula), [`stats`], [`visits`] and [`critical_path`] (one trace),
+//! [`spectrum`] and [`blocks`] (slices), the parts of the score [`latency`] (L), [`errors`] (E, with [`causal`] pruning
+//! and [`edge_blame`]) and [`structure`] (C), then [`judge`] and the documents ([`document`]). [`rank`] serves `eval`.
+//!
+//! What judging never does: it never depends on the order or partition of its input, never compares with a constant
+//! that was fitted to labels (every gate is `2 ln(tests)`), and never breaks a tie by name.
+
 mod blame;
 pub mod blocks;
 pub mod causal;
 pub mod critical_path;
+pub mod document;
 pub mod edge_blame;
 pub mod errors;
 mod explain;
@@ -15,7 +24,8 @@ pub mod rank;
 pub mod spectrum;
 pub mod stats;
 pub mod structure;
+mod versions;
 pub mod visits;
 
 pub use blame::Scores;
-pub use judge::{Judgement, Options, judge};
+pub use judge::{Judgement, Options, Parts, judge};

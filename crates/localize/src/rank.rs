@@ -32,6 +32,9 @@ pub fn sorted(scores: &Scores) -> Vec<(Arc<str>, f64)> {
     list
 }
 
+/// The quantile of the floor as it is published.
+pub const FLOOR_QUANTILE: f64 = 0.99;
+
 /// The floor: plain trace-level Ochiai over "the service is in the trace", with the traces of the window only. A trace
 /// fails by error or by a root latency over the baseline's `quantile` (0 to 1) of its entry operation.
 pub fn floor(baseline: &[&SpectraSlice], window: &[&SpectraSlice], quantile: f64) -> Scores {

@@ -28,7 +28,8 @@ impl Limits {
                 latencies.entry(&group.entry).or_default().add(group.latency, count);
             }
         }
-        let learned = latencies.into_iter().filter_map(|(entry, h)| Some((entry.clone(), h.quantile_bucket(quantile)?)));
+        let learned =
+            latencies.into_iter().filter_map(|(entry, h)| Some((entry.clone(), h.quantile_bucket(quantile)?)));
         let mut by_entry: BTreeMap<Entry, u16> = learned.collect();
         by_entry.extend(given.iter().map(|(entry, &nanos)| (entry.clone(), bucket(nanos))));
         Self { by_entry }

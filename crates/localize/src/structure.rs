@@ -91,7 +91,10 @@ struct Odd {
     before: f64,
     now: f64,
     g: f64,
+    /// Attributable fraction.
     weight: f64,
+    /// `1 - gate/G`: how far from luck, the shrinkage of the other parts.
+    trust: f64,
 }
 
 /// Judges the structure of the window. `sampled_share` turns weighted counts into observed ones; `sick` are edges that
@@ -110,7 +113,8 @@ pub fn structure(
         let counts = Counts::new(&table, &baseline.cut(k));
         let (all, tested) = odd_events(&table, &counts);
         gate = universal_threshold(tested);
-        let odd: Vec<Odd> = all.iter().copied().filter(|odd| odd.g > gate).collect();
+        let over = all.iter().filter(|odd| odd.g > gate);
+        let odd: Vec<Odd> = over.map(|odd| Odd { trust: 1.0 - gate / odd.g, ..*odd }).collect();
         scores.push(blame(&table, &odd, sick));
         tails.push(blame(&table, &all, sick));
         for odd in &odd {
@@ -139,8 +143,12 @@ impl Table {
                 traces.entry(group.signature).or_default().1 += count;
             }
         }
-        let lists: BTreeMap<SignatureHash, &Arc<[Element]>> =
-            baseline.parts().chain(window.parts()).flat_map(|(_, part)| &part.signatures).map(|(h, e)| (*h, e)).collect();
+        let lists: BTreeMap<SignatureHash, &Arc<[Element]>> = baseline
+            .parts()
+            .chain(window.parts())
+            .flat_map(|(_, part)| &part.signatures)
+            .map(|(h, e)| (*h, e))
+            .collect();
         let mut builder = Builder::default();
         for (hash, (before, now)) in traces {
             if let Some(elements) = lists.get(&hash) {
@@ -152,11 +160,26 @@ impl Table {
         builder.table
     }
 
+    /// The row that counts each context.
+    fn contexts(&self) -> HashMap<u32, u32, foldhash::fast::FixedState> {
+        let own = self.pairs.iter().zip(0..).filter(|((given, element), _)| given == element);
+        own.map(|(key, row)| (key.0, row)).collect()
+    }
+
     fn shift(&self, odd: &Odd) -> Shift {
         let (given, element) = self.pairs[odd.row as usize];
         let (given, element) = (self.elements[given as usize].clone(), self.elements[element as usize].clone());
         let service = Arc::clone(&given.service);
-        Shift { service, given, element, absent: odd.absent, before: odd.before, now: odd.now, g: odd.g, weight: odd.weight }
+        Shift {
+            service,
+            given,
+            element,
+            absent: odd.absent,
+            before: odd.before,
+            now: odd.now,
+            g: odd.g,
+            weight: odd.weight,
+        }
     }
 }
 
@@ -230,7 +253,8 @@ fn levels<'a>(by_service: &BTreeMap<&'a Arc<str>, Vec<&Element>>) -> BTreeMap<&'
         let mut changed = false;
         for (caller, elements) in by_service {
             let next = levels[*caller] + 1;
-            for edge in elements.iter().filter(|element| element.kind == ElementKind::Edge && element.name != **caller) {
+            for edge in elements.iter().filter(|element| element.kind == ElementKind::Edge && element.name != **caller)
+            {
                 if let Some(level) = levels.get_mut(&edge.name).filter(|level| **level < next) {
                     *level = next;
                     changed = true;
@@ -278,8 +302,7 @@ impl Counts {
 
 /// Every event whose share rose, and how many pairs were tested.
 fn odd_events(table: &Table, counts: &Counts) -> (Vec<Odd>, usize) {
-    let contexts: HashMap<u32, u32, foldhash::fast::FixedState> =
-        table.pairs.iter().zip(0..).filter(|((given, element), _)| given == element).map(|(key, row)| (key.0, row)).collect();
+    let contexts = table.contexts();
     let (mut odd, mut tested) = (Vec::new(), 0);
     for (&(given, element), row) in table.pairs.iter().zip(0..) {
         if given == element {
@@ -302,7 +325,7 @@ fn odd_events(table: &Table, counts: &Counts) -> (Vec<Odd>, usize) {
             let g = g_test(before * total, total, hits, window_n);
             let weight = (1.0 - (before * total + 0.5) / (total + 1.0) / now).max(0.0);
             if weight > 0.0 {
-                odd.push(Odd { row, absent, before, now, g, weight });
+                odd.push(Odd { row, absent, before, now, g, weight, trust: 1.0 });
             }
         }
     }
@@ -324,7 +347,8 @@ fn quiet_share(k: &[f64], n: &[f64]) -> f64 {
 }
 
 /// Blames the odd events of every trace of the window, callees before callers: an oddity further down explains the
-/// caller's, so it takes its share `w` of what is left to explain first.
+/// caller's, so it takes its share `w` of what is left to explain first. What a service is charged with is shrunk by the
+/// event's trust, as in the other parts; what it explains away is not, or the echoes of a weak event would be accused.
 fn blame(table: &Table, odd: &[Odd], sick: &BTreeSet<(Arc<str>, Arc<str>)>) -> Scores {
     let mut by_context: HashMap<u32, Vec<&Odd>, foldhash::fast::FixedState> = HashMap::default();
     for event in odd {
@@ -332,7 +356,7 @@ fn blame(table: &Table, odd: &[Odd], sick: &BTreeSet<(Arc<str>, Arc<str>)>) -> S
     }
     let (mut blamed, mut seen, mut total) = (BTreeMap::<Arc<str>, f64>::new(), BTreeMap::<Arc<str>, f64>::new(), 0.0);
     for form in table.forms.iter().filter(|form| form.window > 0.0) {
-        let mut found: Vec<(usize, Arc<str>, f64)> = Vec::new();
+        let mut found: Vec<Oddity> = Vec::new();
         for member in &form.services {
             let contexts = member.elements.iter().filter_map(|given| by_context.get(given)).flatten();
             let (mut passed, mut strongest) = (false, None::<&Odd>);
@@ -349,11 +373,10 @@ fn blame(table: &Table, odd: &[Odd], sick: &BTreeSet<(Arc<str>, Arc<str>)>) -> S
                 *seen.entry(Arc::clone(&who)).or_default() += form.window;
             }
             if let Some(event) = strongest {
-                found.push((member.level, who, event.weight));
+                found.push(Oddity { level: member.level, who, weight: event.weight, trust: event.trust });
             }
         }
-        let left = share_out(found, form.window, &mut blamed);
-        total += form.window * (1.0 - left);
+        total += share_out(found, form.window, &mut blamed);
     }
     let score = |(service, ef): (Arc<str>, f64)| {
         // One execution that was not yet seen, so that a single odd trace is not perfect.
@@ -371,17 +394,69 @@ fn guilty(table: &Table, event: &Odd, sick: &BTreeSet<(Arc<str>, Arc<str>)>) -> 
     if given.kind == ElementKind::Edge && sick.contains(&edge) { edge.1 } else { edge.0 }
 }
 
-/// Shares a form's traces out, deepest level first; services of one level in proportion. Returns what is left.
-fn share_out(mut found: Vec<(usize, Arc<str>, f64)>, traces: f64, blamed: &mut BTreeMap<Arc<str>, f64>) -> f64 {
-    found.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    let mut left = 1.0;
-    for level in found.chunk_by(|a, b| a.0 == b.0) {
-        let rest = level.iter().fold(left, |left, (_, _, weight)| left * (1.0 - weight));
-        let weights: f64 = level.iter().map(|(_, _, weight)| weight).sum();
-        for (_, service, weight) in level.iter().filter(|_| weights > 0.0) {
-            *blamed.entry(Arc::clone(service)).or_default() += traces * (left - rest) * weight / weights;
+/// The strongest odd event of a service in a form.
+struct Oddity {
+    level: usize,
+    who: Arc<str>,
+    weight: f64,
+    trust: f64,
+}
+
+/// Shares a form's traces out, deepest level first; services of one level in proportion. Returns what was charged.
+fn share_out(mut found: Vec<Oddity>, traces: f64, blamed: &mut BTreeMap<Arc<str>, f64>) -> f64 {
+    found.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.who.cmp(&b.who)));
+    let (mut left, mut charged) = (1.0, 0.0);
+    for level in found.chunk_by(|a, b| a.level == b.level) {
+        let rest = level.iter().fold(left, |left, odd| left * (1.0 - odd.weight));
+        let weights: f64 = level.iter().map(|odd| odd.weight).sum();
+        for odd in level.iter().filter(|_| weights > 0.0) {
+            let charge = traces * (left - rest) * odd.weight / weights * odd.trust;
+            *blamed.entry(Arc::clone(&odd.who)).or_default() += charge;
+            charged += charge;
         }
         left = rest;
     }
-    left
+    charged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backtrail_model::Slice;
+    use backtrail_model::spectra::{Entry, SpectraSlice, TraceGroup};
+
+    fn element(kind: ElementKind, service: &str, name: &str) -> Element {
+        Element { kind, service: service.into(), name: name.into() }
+    }
+
+    /// `web` calls `cart`, which calls `db`; in `broken` traces `cart` stops before the call and `web` skips `ads`.
+    fn slice(at: u64, whole: u64, broken: u64) -> SpectraSlice {
+        use ElementKind::{Edge, Route};
+        let mut slice = SpectraSlice::new(Slice(at));
+        let start = [element(Route, "cart", "add"), element(Edge, "web", "cart"), element(Route, "web", "GET /")];
+        let rest = [element(Edge, "cart", "db"), element(Route, "db", "SELECT"), element(Edge, "web", "ads")];
+        slice.signatures.insert(1, start.iter().chain(&rest).cloned().collect());
+        slice.signatures.insert(2, start.into());
+        let entry = Entry { service: "web".into(), route: "GET /".into() };
+        for (signature, count) in [(1, whole), (2, broken)] {
+            let group = TraceGroup { entry: entry.clone(), signature, error: false, latency: 9 };
+            slice.groups.insert(group, count * 256);
+        }
+        slice
+    }
+
+    #[test]
+    fn a_service_that_stops_early_is_blamed_and_its_caller_only_echoes() {
+        let baseline: Vec<_> = (0..20).map(|at| slice(at, 20, 0)).collect();
+        let window: Vec<_> = (20..25).map(|at| slice(at, 10, 10)).collect();
+        let (baseline, window) = (baseline.iter().collect::<Vec<_>>(), window.iter().collect::<Vec<_>>());
+        let found = structure(&Stretch::new(&baseline), &Stretch::new(&window), &[5, 8], 1.0, &BTreeSet::new());
+        assert!(found.scores["cart"] > 0.6, "{:?}", found.scores);
+        assert!(found.scores["cart"] > 3.0 * found.scores.get("web").copied().unwrap_or(0.0), "{:?}", found.scores);
+        let shift = found.shifts.iter().find(|shift| &*shift.service == "cart").expect("found");
+        assert!(shift.absent && (shift.before, shift.now) == (0.0, 0.5), "{shift:?}");
+        let sick = BTreeSet::from([("cart".into(), "db".into())]);
+        let quiet = structure(&Stretch::new(&baseline), &Stretch::new(&baseline), &[5], 1.0, &sick);
+        assert!(quiet.scores.is_empty());
+    }
 }

@@ -222,3 +222,91 @@ fn begins_visit(spans: &[SpanTimes], i: usize) -> bool {
     let span = &spans[i];
     span.entry || spans.get(span.parent as usize).is_none_or(|parent| parent.service != span.service)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The definition, word by word: quadratic, no lists.
+    fn reference(spans: &[SpanTimes]) -> Vec<(usize, Option<usize>, u64)> {
+        let visit = |mut i: usize| {
+            while !begins_visit(spans, i) {
+                i = spans[i].parent as usize;
+            }
+            i
+        };
+        let child_of = |i: usize| (0..spans.len()).filter(move |&c| spans[c].parent == i as u32);
+        let calls_away = |i: usize| child_of(i).any(|c| visit(c) == c);
+        let mut out = Vec::new();
+        for (i, span) in spans.iter().enumerate() {
+            let mut gaps: Vec<(u32, usize)> = Vec::new();
+            for c in child_of(i).filter(|&c| spans[c].service != span.service) {
+                gaps.retain(|gap| gap.0 != spans[c].service);
+                gaps.push((spans[c].service, c));
+            }
+            let length = span.end - span.start;
+            let gap = |c: usize| length.saturating_sub(spans[c].end - spans[c].start);
+            out.extend(gaps.iter().map(|&(_, c)| (i, Some(c), gap(c))));
+            if gaps.is_empty() {
+                let others = (0..spans.len()).filter(|&k| k != i && k as u32 != span.parent);
+                let waits = others.filter(|&k| visit(k) == visit(i) && calls_away(k));
+                let open: Vec<usize> = child_of(i).chain(waits).collect();
+                let covers = |t: u64| open.iter().any(|&k| spans[k].start <= t && t < spans[k].end);
+                out.push((i, None, (span.start..span.end).filter(|&t| !covers(t)).count() as u64));
+            }
+        }
+        out.sort_unstable();
+        out
+    }
+
+    fn traces() -> impl Strategy<Value = Vec<SpanTimes>> {
+        let span = (0..60_u64, 0..40_u64, 0..8_usize, 0..3_u32, any::<bool>());
+        proptest::collection::vec(span, 1..12).prop_map(|list| {
+            let mut starts: Vec<u64> = list.iter().map(|span| span.0).collect();
+            starts.sort_unstable();
+            let mut spans = Vec::new();
+            for (i, (&(_, length, parent, service, entry), &start)) in list.iter().zip(&starts).enumerate() {
+                let parent = if i == 0 || parent == 7 { NO_PARENT } else { (parent % i) as u32 };
+                spans.push(SpanTimes { start, end: start + length, parent, service, entry });
+            }
+            spans
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_lists_give_what_the_definition_says(spans in traces()) {
+            let mut found = Vec::new();
+            latency_tests(&spans, &mut Scratch::default(), |i, child, ns| found.push((i, child, ns)));
+            found.sort_unstable();
+            let expected = reference(&spans);
+            let values = |list: &[(usize, Option<usize>, u64)]| -> Vec<(usize, Option<u32>, u64)> {
+                list.iter().map(|&(i, c, ns)| (i, c.map(|c| spans[c].service), ns)).collect()
+            };
+            prop_assert_eq!(values(&found), values(&expected));
+        }
+    }
+
+    #[test]
+    fn a_call_under_a_sibling_makes_the_visit_wait() {
+        let span = |start, end, parent, service, entry| SpanTimes { start, end, parent, service, entry };
+        let spans = [
+            span(0, 100, NO_PARENT, 1, true),
+            span(10, 90, 0, 1, false), // a handler that runs while
+            span(20, 80, 0, 1, false), // the call under its sibling is open
+            span(30, 70, 2, 2, true),
+        ];
+        let mut tests = Vec::new();
+        latency_tests(&spans, &mut Scratch::default(), |i, child, ns| tests.push((i, child, ns)));
+        assert_eq!(tests, [(0, None, 20), (1, None, 20), (2, Some(3), 20), (3, None, 40)]);
+    }
+
+    #[test]
+    fn broken_parents_do_not_hang() {
+        let span = |parent| SpanTimes { start: 0, end: 10, parent, service: 1, entry: false };
+        let mut n = 0;
+        latency_tests(&[span(1), span(0), span(2), span(99)], &mut Scratch::default(), |_, _, _| n += 1);
+        assert_eq!(n, 4);
+    }
+}

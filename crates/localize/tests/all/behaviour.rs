@@ -1,0 +1,90 @@
+//! Each fault of the shop, and a quiet window.
+
+use backtrail_localize::rank::{FLOOR_QUANTILE, floor, pessimistic_rank};
+
+use crate::shop::{Case, Fault, NAMES};
+
+fn first(fault: Fault) -> (backtrail_localize::Judgement, String) {
+    let judgement = Case::new(&NAMES, fault).judge();
+    let service = judgement.suspects[0].entity.service.clone();
+    (judgement, service)
+}
+
+#[test]
+fn a_quiet_window_is_inconclusive() {
+    let (judgement, _) = first(Fault::None);
+    assert!(judgement.is_inconclusive(), "{:?}", judgement.confidence);
+    assert!(judgement.cause.starts_with("inconclusive, because"), "{}", judgement.cause);
+    assert!(judgement.ruled_out.is_empty() && judgement.divergent_span.is_none());
+}
+
+#[test]
+fn a_slow_operation_is_found_with_its_numbers() {
+    let (judgement, service) = first(Fault::SlowDb);
+    assert_eq!((service.as_str(), judgement.confidence.level.as_str()), ("db", "high"), "{:?}", judgement.services);
+    assert_eq!(judgement.cause, "db itself is slow in SELECT");
+    let route = judgement.suspects.iter().find(|suspect| suspect.entity.kind == "route").unwrap();
+    assert_eq!((route.rank, route.entity.name.as_str()), (1, "SELECT"));
+    let says = &judgement.evidence[0].says;
+    assert!(
+        says.starts_with("the self time of SELECT in db is 3") && says.contains("z ") && says.contains("gate"),
+        "{says}"
+    );
+}
+
+#[test]
+fn time_lost_on_the_way_is_an_edge_and_the_bystander_is_below_it() {
+    let (judgement, service) = first(Fault::NetworkToAds);
+    assert_eq!(service, "ads", "{:?}", judgement.services);
+    let edge = judgement.suspects.iter().find(|suspect| suspect.entity.kind == "edge").unwrap();
+    assert_eq!((edge.entity.service.as_str(), edge.entity.name.as_str()), ("web", "ads"));
+    assert!(judgement.propagation.iter().any(|hop| hop.from == "web" && hop.to == "ads" && hop.sick));
+    assert!(judgement.propagation.iter().all(|hop| hop.sick == (hop.from == "web" && hop.to == "ads")));
+}
+
+#[test]
+fn an_error_is_charged_where_it_begins() {
+    let (judgement, service) = first(Fault::CartThrows);
+    assert_eq!((service.as_str(), judgement.confidence.level.as_str()), ("cart", "high"), "{:?}", judgement.services);
+    assert_eq!(judgement.cause, "errors begin at cart in cart.Add");
+    assert!(!judgement.errors.scores.contains_key("web"));
+    let web = judgement.ruled_out.iter().find(|ruled_out| ruled_out.entity.service == "web").unwrap();
+    assert_eq!(web.why, "its errors are explained by errors that begin at cart");
+    assert_eq!(
+        judgement.critical_path.iter().map(|step| step.service.as_str()).collect::<Vec<_>>(),
+        ["web", "cart", "db"]
+    );
+    assert!(judgement.impact.failing > 30.0);
+}
+
+#[test]
+fn a_callee_that_answers_nothing_is_charged_through_its_callers() {
+    let (judgement, service) = first(Fault::DbGone);
+    assert_eq!(pessimistic_rank(&judgement.errors.scores, "web"), None);
+    assert!(["db", "cart"].contains(&service.as_str()), "{:?}", judgement.services);
+    assert!(judgement.errors.scores["db"] >= judgement.errors.scores["cart"], "{:?}", judgement.errors.scores);
+    assert!(judgement.limits.iter().any(|limit| limit.contains("not instrumented") && limit.contains("db")));
+}
+
+#[test]
+fn every_score_is_a_share_and_every_evidence_id_is_known() {
+    for fault in [Fault::None, Fault::SlowDb, Fault::NetworkToAds, Fault::CartThrows, Fault::DbGone] {
+        let judgement = Case::new(&NAMES, fault).judge();
+        for suspect in &judgement.suspects {
+            assert!((0.0..=1.0).contains(&suspect.score.total), "{suspect:?}");
+            assert!(suspect.score.parts.values().all(|part| (0.0..=1.0).contains(part)), "{suspect:?}");
+            for id in &suspect.why {
+                assert!(judgement.evidence.iter().any(|evidence| evidence.id == *id), "{id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_floor_cannot_tell_services_that_every_trace_passes_apart() {
+    let case = Case::new(&NAMES, Fault::CartThrows);
+    let baseline: Vec<_> = case.baseline.iter().map(|slice| &slice.0).collect();
+    let window: Vec<_> = case.window.iter().map(|slice| &slice.0).collect();
+    let scores = floor(&baseline, &window, FLOOR_QUANTILE);
+    assert_eq!(pessimistic_rank(&scores, "cart"), Some(4));
+}
