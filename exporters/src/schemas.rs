@@ -1,4 +1,4 @@
-//! JSON Schemas of the documents that leave backtrail, generated from their types.
+//! What leaves backtrail, described from the types themselves: JSON Schemas of documents, and the tables.
 
 use backtrail_model::incident::Incident;
 use backtrail_model::patch_request::PatchRequest;
@@ -12,6 +12,11 @@ pub fn documents() -> Vec<(&'static str, Schema)> {
         ("patch_request.v1", schema_for!(PatchRequest)),
         ("verdict.v1", schema_for!(Verdict)),
     ]
+}
+
+/// Markdown that lists every table and column of the Parquet store.
+pub fn tables() -> String {
+    backtrail_store::reference()
 }
 
 #[cfg(test)]

@@ -32,10 +32,6 @@ from elements, entries order by score desc, kind, service, name limit 10
 FLAT = {"text", "int32", "int64", "double", "bool", "time"}
 
 
-def entries(key, value):
-    return f"list<struct<key:{key},value:{value}>>"
-
-
 def of_duckdb(kind):
     names = {
         "varchar": "text",
@@ -49,7 +45,7 @@ def of_duckdb(kind):
         return f"list<{of_duckdb(kind.children[0][1])}>"
     if kind.id == "map":
         (_, key), (_, value) = kind.children
-        return entries(of_duckdb(key), of_duckdb(value))
+        return f"map<{of_duckdb(key)},{of_duckdb(value)}>"
     if kind.id == "struct":
         return "struct<" + ",".join(f"{name}:{of_duckdb(child)}" for name, child in kind.children) + ">"
     return names.get(str(kind).lower(), str(kind))
@@ -58,6 +54,8 @@ def of_duckdb(kind):
 def of_polars(kind):
     if isinstance(kind, pl.List):
         return f"list<{of_polars(kind.inner)}>"
+    if isinstance(kind, pl.Map):
+        return f"map<{of_polars(kind.key)},{of_polars(kind.value)}>"
     if isinstance(kind, pl.Struct):
         return "struct<" + ",".join(f"{field.name}:{of_polars(field.dtype)}" for field in kind.fields) + ">"
     names = {
@@ -74,7 +72,7 @@ def of_polars(kind):
 
 def of_arrow(kind):
     if pa.types.is_map(kind):
-        return entries(of_arrow(kind.key_type), of_arrow(kind.item_type))
+        return f"map<{of_arrow(kind.key_type)},{of_arrow(kind.item_type)}>"
     if pa.types.is_list(kind):
         return f"list<{of_arrow(kind.value_type)}>"
     if pa.types.is_struct(kind):
@@ -101,7 +99,7 @@ def read(table, files, differences):
         "pyarrow": {field.name: of_arrow(field.type) for field in arrow.schema},
     }
     columns = seen["duckdb"]
-    rows = {"duckdb": len(relation), "polars": frame.height, "pyarrow": arrow.num_rows}
+    rows = {"duckdb": relation.aggregate("count(*)").fetchall()[0][0], "polars": frame.height, "pyarrow": arrow.num_rows}
     if len(set(rows.values())) > 1:
         differences.append(f"{table}: rows {rows}")
     if list(seen["polars"]) != list(columns) or list(seen["pyarrow"]) != list(columns):
@@ -114,7 +112,7 @@ def read(table, files, differences):
         if columns[name] not in FLAT:
             continue
         counts = {
-            "duckdb": relation.filter(f'"{name}" is null').aggregate("count(*)").fetchone()[0],
+            "duckdb": relation.filter(f'"{name}" is null').aggregate("count(*)").fetchall()[0][0],
             "polars": frame[name].null_count(),
             "pyarrow": arrow[name].null_count,
         }

@@ -139,7 +139,7 @@ pub fn struct_of(columns: &[Column], fields: Vec<ArrayRef>, nulls: Option<NullBu
     Arc::new(StructArray::new(struct_fields(columns), fields, nulls))
 }
 
-/// A column of text maps under construction. Keys are unique in a row, because DuckDB refuses a map that has a key
+/// A column of text maps under construction. Keys are unique in a row, because `DuckDB` refuses a map that has a key
 /// twice: the first value stays.
 #[derive(Default)]
 pub struct MapColumn {

@@ -66,15 +66,15 @@ pub(super) struct Cells {
     kind: Kind,
     length: Duration,
     grid: SliceGrid,
-    cells: BTreeMap<UnixNano, Cell>,
+    open: BTreeMap<UnixNano, Cell>,
     newest: UnixNano,
     cx: Context,
 }
 
 impl Cells {
     pub(super) fn new(kind: Kind, length: Duration, cx: &Context) -> Self {
-        let length = length.min(Duration::from_secs(3600));
-        Self { kind, length, grid: cx.grid(), cells: BTreeMap::new(), newest: UnixNano(0), cx: cx.clone() }
+        let length = length.min(Duration::from_hours(1));
+        Self { kind, length, grid: cx.grid(), open: BTreeMap::new(), newest: UnixNano(0), cx: cx.clone() }
     }
 
     pub(super) fn takes(&self, data: &Data) -> bool {
@@ -88,7 +88,7 @@ impl Cells {
     }
 
     pub(super) fn held(&self) -> u64 {
-        self.cells.values().map(|cell| cell.items).sum()
+        self.open.values().map(|cell| cell.items).sum()
     }
 
     pub(super) fn push(&mut self, data: &Data) {
@@ -101,7 +101,7 @@ impl Cells {
         };
         let start = self.start_of(time);
         self.newest = self.newest.max(start);
-        let cell = self.cells.entry(start).or_default();
+        let cell = self.open.entry(start).or_default();
         cell.items += 1;
         match data {
             Data::Edges(slice) => {
@@ -155,7 +155,7 @@ impl Cells {
     }
 
     fn publish_before(&mut self, border: UnixNano, files: &mut Files) -> Result<(), StoreError> {
-        while let Some(mut entry) = self.cells.first_entry() {
+        while let Some(mut entry) = self.open.first_entry() {
             let start = *entry.key();
             if start >= border {
                 break;

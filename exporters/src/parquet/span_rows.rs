@@ -188,7 +188,7 @@ impl OriginRow {
         let (mut keys, mut values, mut lossy) = (Vec::new(), Vec::new(), 0);
         for (key, value) in view.resource_attributes() {
             lossy += u64::from(is_lossy(&key)) + u64::from(is_lossy_value(&value));
-            if !keys.iter().any(|known| *known == key) {
+            if !keys.contains(&key) {
                 keys.push(key);
                 values.push(value.to_string());
             }

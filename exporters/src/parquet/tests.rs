@@ -9,11 +9,13 @@ use arrow::datatypes::Int64Type;
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::edges::{EdgeCounts, EdgeKey, EdgeKind, EdgeSlice};
 use backtrail_model::spectra::{Element, ElementKind, Entry, SpectraSlice, TestKey, TestSums, TraceGroup};
-use backtrail_model::time::{Slice, UnixNano};
+use backtrail_model::time::{Slice, SliceGrid, UnixNano};
+use backtrail_pipeline::context::{Shared, SharedOptions};
 use backtrail_pipeline::{Component, Context, Duration, Exporter, NodeError};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use prost::Message;
 
+use super::span_rows::Row;
 use super::test_data::{START, kept, request, traces};
 use super::{Config, TableName};
 
@@ -261,6 +263,72 @@ async fn leftovers_are_removed_with_the_first_data_and_not_before() {
     assert_eq!(files(dir.path()).len(), 1);
     exporter.export(&batch(Data::Edges(Arc::new(edges(FIRST, "a", 1))))).await.expect("taken");
     assert_eq!((files(dir.path()).len(), cx.stats().notes()["leftovers_removed"]), (0, 1));
+}
+
+#[tokio::test]
+async fn a_live_clock_publishes_what_is_over_age() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let shared = Shared::new(SharedOptions {
+        grid: SliceGrid { origin: UnixNano(0), length: std::time::Duration::from_secs(15) },
+        allowed_lateness: std::time::Duration::from_secs(10),
+        data_dir: dir.path().to_path_buf(),
+        config_digest: "digest".to_owned(),
+        memory_limit: 1 << 20,
+        symbol_cap: 100,
+        virtual_clock: false,
+    });
+    let cx = Context::new("exporters.parquet", 0, Arc::default(), shared);
+    let tables = vec![TableName::Spans, TableName::Edges];
+    let config = Config { tables, max_file_age: Duration::from_millis(1), ..Config::default() };
+    let mut exporter = config.build(&cx).expect("builds");
+    exporter.export(&traces(&cx, 0..1, 2)).await.expect("taken");
+    exporter.export(&batch(Data::Edges(Arc::new(edges(FIRST, "a", 1))))).await.expect("taken");
+    let open = cx.grid().slice(cx.now()).0 + 10;
+    exporter.export(&batch(Data::Edges(Arc::new(edges(open, "a", 1))))).await.expect("taken");
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    exporter.flush(false).await.expect("written");
+    assert_eq!((exporter.held(), files(&dir.path().join("windows")).len()), (1, 2));
+}
+
+/// `cargo test --release -p backtrail-exporters -- --ignored --nocapture cost`
+#[tokio::test]
+#[ignore = "a measurement"]
+#[expect(clippy::disallowed_methods, reason = "a measurement")]
+async fn cost_of_a_kept_span() {
+    let corpus = backtrail_testkit::corpus::Corpus::new(1, 3000);
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut exporter, cx) = node(&config(dir.path(), &[TableName::Spans]));
+    let batches: Vec<_> = (0..4).flat_map(|pass| corpus.requests.iter().map(move |r| r.pass(pass))).collect();
+    let batches: Vec<_> = batches.into_iter().map(|bytes| kept(&cx, bytes, 1)).collect();
+    let spans: u64 = batches.iter().map(|batch| batch.data.items()).sum();
+    let carried = |batch: &Batch| match &batch.data {
+        Data::Traces(traces) => Arc::clone(traces),
+        other => panic!("{}", other.signal()),
+    };
+    let traces: Vec<_> = batches.iter().map(carried).collect();
+    let rows: Vec<_> = traces
+        .iter()
+        .enumerate()
+        .flat_map(|(b, batch)| {
+            (0..batch.records.len() as u32).map(move |n| Row { batch: b as u32, trace: n, record: n })
+        })
+        .take(131_072)
+        .collect();
+    let begin = std::time::Instant::now();
+    let (built, _) = super::span_rows::batch(&rows, &traces, cx.symbols()).expect("rows");
+    let arrow = begin.elapsed().as_nanos() / rows.len() as u128;
+    let memory = built.get_array_memory_size() / rows.len();
+    let begin = std::time::Instant::now();
+    for batch in &batches {
+        exporter.export(batch).await.expect("taken");
+    }
+    exporter.flush(true).await.expect("written");
+    let all = begin.elapsed().as_nanos() / u128::from(spans);
+    let disk: usize = files(dir.path()).values().map(Vec::len).sum();
+    let disk = disk as u64 / spans;
+    let raw = corpus.bytes_per_span();
+    let line = format!("{spans} spans of {raw:.0} B: Arrow {arrow} ns ({memory} B), file {all} ns ({disk} B) a span\n");
+    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).expect("stderr");
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub const TABLE: Table = Table {
 #[derive(Default)]
 struct Row<'a> {
     slice: Slice,
-    row_kind: &'static str,
+    what: &'static str,
     entry: Option<&'a Entry>,
     kind: &'static str,
     service: &'a str,
@@ -81,7 +81,7 @@ pub fn batch<'a>(
         .add("window_start", times(rows.iter().map(|row| grid.start(row.slice))))
         .add("window_end", times(rows.iter().map(|row| grid.end(row.slice))))
         .add("window_start_unix_nano", int64s(rows.iter().map(|row| grid.start(row.slice).0)))
-        .add("row_kind", texts(rows.iter().map(|row| row.row_kind)))
+        .add("row_kind", texts(rows.iter().map(|row| row.what)))
         .add("entry_service", optional_texts(rows.iter().map(|row| row.entry.map_or("", |entry| &*entry.service))))
         .add("entry_route", optional_texts(rows.iter().map(|row| row.entry.map_or("", |entry| &*entry.route))))
         .add("kind", optional_texts(rows.iter().map(|row| row.kind)))
@@ -119,7 +119,7 @@ fn traces<'a>(slice: &'a SpectraSlice, rows: &mut Vec<Row<'a>>) {
     }
     rows.extend(entries.into_iter().map(|(entry, (all, errors, histogram))| Row {
         slice: slice.slice,
-        row_kind: "entry",
+        what: "entry",
         entry: Some(entry),
         traces: Some((all, Some(errors))),
         histogram,
@@ -128,7 +128,7 @@ fn traces<'a>(slice: &'a SpectraSlice, rows: &mut Vec<Row<'a>>) {
     }));
     rows.extend(elements.into_iter().map(|((entry, element), (all, errors))| Row {
         slice: slice.slice,
-        row_kind: "element",
+        what: "element",
         entry: Some(entry),
         kind: element.kind.name(),
         service: &element.service,
@@ -141,7 +141,7 @@ fn traces<'a>(slice: &'a SpectraSlice, rows: &mut Vec<Row<'a>>) {
 fn tests<'a>(slice: &'a SpectraSlice, rows: &mut Vec<Row<'a>>) {
     rows.extend(slice.tests.iter().map(|(key, sums)| Row {
         slice: slice.slice,
-        row_kind: "latency_test",
+        what: "latency_test",
         service: &key.service,
         name: &key.operation,
         callee: key.callee.as_deref().unwrap_or(""),
@@ -155,7 +155,7 @@ fn tests<'a>(slice: &'a SpectraSlice, rows: &mut Vec<Row<'a>>) {
 fn origins<'a>(slice: &'a SpectraSlice, rows: &mut Vec<Row<'a>>) {
     rows.extend(slice.error_origins.iter().map(|((service, operation), &count)| Row {
         slice: slice.slice,
-        row_kind: "error_origin",
+        what: "error_origin",
         service,
         name: operation,
         traces: Some((count, None)),
