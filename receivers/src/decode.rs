@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use backtrail_model::data::{Data, RawBatch};
 use backtrail_model::signal::Signal;
+use backtrail_model::span::SpanRecord;
 use backtrail_model::symbols::Symbols;
 use backtrail_model::time::UnixNano;
 use backtrail_pipeline::context::{Permit, Shared};
@@ -103,8 +104,7 @@ impl Decoder {
 
     fn walk<T>(&self, walk: impl FnOnce(&mut Walker) -> T) -> T {
         let idle = self.idle.lock().pop();
-        let mut walker =
-            idle.unwrap_or_else(|| Walker::new(Arc::clone(&self.spec), Arc::clone(&self.symbols)));
+        let mut walker = idle.unwrap_or_else(|| Walker::new(Arc::clone(&self.spec), Arc::clone(&self.symbols)));
         let walked = walk(&mut walker);
         self.idle.lock().push(walker);
         walked
@@ -148,7 +148,7 @@ impl Decoded {
     /// The greatest time in it: end of a span, time of a log record or data point. 0 if there is none.
     pub(crate) fn latest(&self) -> UnixNano {
         match &self.data {
-            Data::Spans(batch, _) => batch.records.iter().map(|record| record.end()).max().unwrap_or_default(),
+            Data::Spans(batch, _) => batch.records.iter().map(SpanRecord::end).max().unwrap_or_default(),
             Data::Metrics(raw) => latest::of_metrics(&raw.buf),
             _ => self.latest_log,
         }

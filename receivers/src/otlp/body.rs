@@ -40,7 +40,12 @@ pub(super) struct Gathered {
 }
 
 /// Reads a whole HTTP body. With an announced length the budget is asked for all of it first; without, in steps.
-pub(super) async fn whole<B>(body: &mut B, announced: Option<u64>, limit: Limit, budget: &Budget) -> Result<Gathered, Refusal>
+pub(super) async fn whole<B>(
+    body: &mut B,
+    announced: Option<u64>,
+    limit: Limit,
+    budget: &Budget,
+) -> Result<Gathered, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
@@ -48,7 +53,11 @@ where
     let mut gather = Gather::new(announced, limit, budget)?;
     while let Some(chunk) = next(body).await? {
         if !gather.push(chunk)? {
-            return Err(if announced.is_some() { malformed("body is longer than its content-length") } else { limit.exceeded() });
+            return Err(if announced.is_some() {
+                malformed("body is longer than its content-length")
+            } else {
+                limit.exceeded()
+            });
         }
     }
     Ok(gather.finish())

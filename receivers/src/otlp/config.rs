@@ -138,6 +138,10 @@ pub struct Cors {
     pub max_age: Duration,
 }
 
+/// Hints that two options share.
+const ADDRESS: &str = "write address:port, such as 127.0.0.1:4317";
+const MESSAGE: &str = "write a size from 1B to 4GiB - 1B, such as 64MiB";
+
 impl Config {
     pub(super) fn findings(&self) -> Vec<Finding> {
         let mut found = Vec::new();
@@ -153,8 +157,6 @@ impl Config {
             "no protocol is on",
             "add grpc or http, or leave protocols out for both",
         );
-        const ADDRESS: &str = "write address:port, such as 127.0.0.1:4317";
-        const MESSAGE: &str = "write a size from 1B to 4GiB - 1B, such as 64MiB";
         let size = |bytes: u64| bytes == 0 || bytes > u64::from(u32::MAX);
         if let Some(grpc) = grpc {
             wrong(!is_address(&grpc.endpoint), "protocols.grpc.endpoint", "no address with a port", ADDRESS);
@@ -168,7 +170,12 @@ impl Config {
         }
         if let Some(http) = http {
             wrong(!is_address(&http.endpoint), "protocols.http.endpoint", "no address with a port", ADDRESS);
-            wrong(size(http.max_request_body_size.0), "protocols.http.max_request_body_size", "size out of range", MESSAGE);
+            wrong(
+                size(http.max_request_body_size.0),
+                "protocols.http.max_request_body_size",
+                "size out of range",
+                MESSAGE,
+            );
             let paths = [&http.traces_url_path, &http.logs_url_path, &http.metrics_url_path];
             for (name, path) in ["traces", "logs", "metrics"].iter().zip(paths) {
                 let key = format!("protocols.http.{name}_url_path");

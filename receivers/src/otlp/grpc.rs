@@ -1,5 +1,6 @@
 //! OTLP/gRPC: the unary `Export` of three services, on raw bytes.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use backtrail_model::signal::Signal;
@@ -139,7 +140,9 @@ fn text(message: &str) -> HeaderValue {
     for byte in message.bytes().take(1024) {
         match byte {
             b' '..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
+            _ => {
+                let _ = write!(encoded, "%{byte:02X}");
+            }
         }
     }
     HeaderValue::from_str(&encoded).unwrap_or(HeaderValue::from_static(""))
@@ -156,9 +159,7 @@ mod tests {
 
     #[test]
     fn only_protobuf_messages_are_grpc() {
-        let of = |kind: &'static str| {
-            is_grpc(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]))
-        };
+        let of = |kind: &'static str| is_grpc(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]));
         assert!(of("application/grpc") && of("application/grpc+proto") && of("application/grpc;charset=utf-8"));
         assert!(!of("application/grpc-web") && !of("application/grpc+json") && !of("application/json"));
     }

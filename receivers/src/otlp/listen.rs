@@ -28,7 +28,7 @@ const CONNECTION_WINDOW: u32 = 64 << 20;
 /// Largest frame: a batch of 512 spans fits into one and is then never copied.
 const FRAME: u32 = 1 << 20;
 /// Pings find clients that went away without a word.
-const PING_EVERY: Duration = Duration::from_secs(60);
+const PING_EVERY: Duration = Duration::from_mins(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Wait after an accept that failed: the usual reason (no file descriptors left) does not pass faster.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -95,9 +95,13 @@ impl Refusal {
         match self {
             Self::Malformed(what) => what.clone(),
             Self::Oversize { limit, option } => {
-                format!("request exceeds {limit} bytes, before or after decompression; send smaller batches or raise {option}")
+                format!(
+                    "request exceeds {limit} bytes, before or after decompression; send smaller batches or raise {option}"
+                )
             }
-            Self::Overload => "the memory for received data is in use; send again later, or raise memory_limiter".to_owned(),
+            Self::Overload => {
+                "the memory for received data is in use; send again later, or raise memory_limiter".to_owned()
+            }
             Self::Slow => "the request took longer than read_timeout".to_owned(),
             Self::Encoding(name) => format!("encoding '{name}' is not supported; use identity, gzip or zstd"),
             Self::ContentType(name) => {

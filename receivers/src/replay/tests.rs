@@ -180,7 +180,8 @@ async fn a_speed_paces_the_lines() {
 async fn stop_ends_a_replay() {
     let folder = TempDir::new().expect("a folder");
     write(&folder, "a.jsonl", &[spans(&[100]), spans(&[100_000])]);
-    let config = Config { path: folder.path().join("a.jsonl"), speed: "1x".parse().expect("a speed"), ..Config::default() };
+    let config =
+        Config { path: folder.path().join("a.jsonl"), speed: "1x".parse().expect("a speed"), ..Config::default() };
     let (cx, graph) = (fake::context(1 << 20), Graph::new());
     let mut receiver = config.build(&cx).expect("builds");
     receiver.bind().await.expect("opens");

@@ -36,7 +36,8 @@ fn code(answer: &Answer) -> i64 {
 /// A request of one good span and, if `bad`, one without ids.
 fn json(server: &Server, bad: bool) -> String {
     let now = server.cx.now().0;
-    let span = |ids: &str| format!(r#"{{{ids}"name":"GET /","kind":2,"startTimeUnixNano":"{now}","endTimeUnixNano":{now}}}"#);
+    let span =
+        |ids: &str| format!(r#"{{{ids}"name":"GET /","kind":2,"startTimeUnixNano":"{now}","endTimeUnixNano":{now}}}"#);
     let good = span(r#""traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"eee19b7ec3c1b174","#);
     let spans = if bad { format!("{good},{}", span("")) } else { good };
     format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}],"unknown":1}}]}}"#)
@@ -234,7 +235,7 @@ async fn browsers_may_send_from_the_named_pages_only() {
 async fn slow_clients_are_let_go() {
     let server = Server::with(serde_json::json!({ "read_timeout": "200ms" }), 64 * MIB).await;
     let heads = [
-        "".to_owned(),
+        String::new(),
         "P".to_owned(),
         "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-ty".to_owned(),
         format!("POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: {PROTOBUF}\r\ncontent-length: 100\r\n\r\nxx"),
