@@ -12,7 +12,7 @@ pub(crate) fn stable_hash(parts: &[&str]) -> u64 {
     mix(hash)
 }
 
-/// The finalizer of SplitMix64: every input bit changes about half of the output bits.
+/// The finalizer of `SplitMix64`: every input bit changes about half of the output bits.
 pub(crate) fn mix(value: u64) -> u64 {
     let a = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let b = (a ^ (a >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

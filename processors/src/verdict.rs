@@ -12,20 +12,20 @@
 //!     window: 15m
 //!     baseline: 60m
 //!     every_revision: true
-//!     patch_request: { enabled: true, min_confidence: medium, flag_prefix: backtrail_fix_, max_lines: 200 }
+//!     patch_request: { enabled: true, min_confidence: medium, flag_prefix: fix_, max_lines: 200 }
 //! ```
 //!
 //! The slices that a revision names are all there when it comes, and later ones are not looked at, so the same input
 //! gives the same verdicts with any number of shards and any rhythm of ticks.
 
 mod config;
-mod document;
 mod requests;
 mod ring;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use backtrail_localize::document;
 use backtrail_localize::{Judgement, Options, judge};
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::incident::{DetectorKind, Incident, Status};
@@ -34,7 +34,7 @@ use backtrail_model::spectra::Entry;
 use backtrail_model::time::{Slice, SliceGrid, Tick, UnixNano};
 use backtrail_model::verdict::{Provenance, Verdict as Document};
 use backtrail_pipeline::node::Finding;
-use backtrail_pipeline::{Component, Context, Emit, NodeError, Processor, Scope};
+use backtrail_pipeline::{Component, Context, Duration, Emit, NodeError, Processor, Scope};
 
 pub use self::config::{Confidence, Config, Requests};
 use self::requests::Desk;
@@ -62,7 +62,7 @@ impl Component for Config {
     fn build(&self, cx: &Context) -> Result<Box<dyn Processor>, NodeError> {
         let grid = cx.grid();
         Ok(Box::new(Verdict {
-            ring: Ring::new(self.slices(self.window, grid), self.slices(self.baseline, grid)),
+            ring: Ring::new(slices(self.window, grid), slices(self.baseline, grid)),
             desk: Desk::new(self.patch_request.clone()),
             open: BTreeMap::new(),
             config: self.clone(),
@@ -100,7 +100,8 @@ impl Processor for Verdict {
 
     fn tick(&mut self, now: Tick, _out: &mut Emit<'_>) -> Result<(), NodeError> {
         if !now.is_last() {
-            self.ring.expire(self.cx.grid().slice(now.watermark), self.open.values().copied());
+            let opened: Vec<Slice> = self.open.values().copied().collect();
+            self.ring.expire(self.cx.grid().slice(now.watermark), &opened);
         }
         Ok(())
     }
@@ -158,6 +159,11 @@ impl Verdict {
         let verdict = document::verdict(incident, &judgement, provenance);
         (judgement, verdict)
     }
+}
+
+/// How many slices a time spans.
+fn slices(time: Duration, grid: SliceGrid) -> u64 {
+    time.0.as_nanos().div_ceil(grid.length.as_nanos().max(1)).max(1) as u64
 }
 
 /// The first and the last slice of an incident's window.

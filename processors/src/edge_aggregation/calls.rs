@@ -38,6 +38,7 @@ pub(super) struct Key {
 
 /// One call.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each counted by itself")]
 pub(super) struct Call {
     pub(super) key: Key,
     pub(super) weight: u64,
@@ -159,7 +160,7 @@ impl CallReader {
     /// The call that span `i` answers, if it begins the work of a service.
     fn incoming(&mut self, trace: Trace<'_>, i: usize) {
         let span = &trace.spans[i];
-        let Some(parent) = trace.parent(i) else { return self.from_outside(trace, i) };
+        let Some(parent) = trace.parent(i) else { return self.enter(trace, i) };
         let caller = trace.caller(parent);
         let (above, client) = (&trace.spans[parent], &trace.spans[caller]);
         if above.service == span.service && !(is_client(above) && span.is_entry()) {
@@ -197,7 +198,7 @@ impl CallReader {
     }
 
     /// Span `i` has no parent here.
-    fn from_outside(&mut self, trace: Trace<'_>, i: usize) {
+    fn enter(&mut self, trace: Trace<'_>, i: usize) {
         let span = &trace.spans[i];
         let orphan = span.parent_id.is_valid();
         let (hop, from) = match span.kind {

@@ -89,14 +89,12 @@ impl Elements {
 
     /// Marks a frame of an exception that a span of the service recorded.
     pub(super) fn touch_frame(&mut self, service: Symbol, frame: Symbol) {
-        let id = match self.frames.get(&(service, frame)) {
-            Some(&id) => id,
-            None => {
-                let name = self.symbols.resolve(SymbolKind::Frame, frame);
-                let id = self.add(ElementKind::Frame, service, name);
-                self.frames.insert((service, frame), id);
-                id
-            }
+        let id = if let Some(&id) = self.frames.get(&(service, frame)) {
+            id
+        } else {
+            let id = self.add(ElementKind::Frame, service, self.symbols.resolve(SymbolKind::Frame, frame));
+            self.frames.insert((service, frame), id);
+            id
         };
         self.mark(id);
     }

@@ -1,6 +1,5 @@
 //! Configuration of the judge and of patch requests.
 
-use backtrail_model::time::SliceGrid;
 use backtrail_pipeline::node::Finding;
 use backtrail_pipeline::{Duration, Ratio};
 use schemars::JsonSchema;
@@ -32,7 +31,7 @@ pub struct Requests {
     pub enabled: bool,
     /// Least confidence of the verdict at the end of the incident; before that it takes `high`, twice.
     pub min_confidence: Confidence,
-    /// Begins the name of the flag that the patch must hide behind.
+    /// Begins the name of the flag that the patch must hide behind; the service and operation follow.
     pub flag_prefix: String,
     /// Most lines that the patch may change.
     pub max_lines: u32,
@@ -93,11 +92,6 @@ impl Default for Requests {
 }
 
 impl Config {
-    /// How many slices a time spans.
-    pub(super) fn slices(&self, time: Duration, grid: SliceGrid) -> u64 {
-        time.0.as_nanos().div_ceil(grid.length.as_nanos().max(1)).max(1) as u64
-    }
-
     pub(super) fn problems(&self) -> Vec<Finding> {
         let day = Duration::from_secs(24 * 3600);
         let none = Duration::default();

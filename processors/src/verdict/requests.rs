@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backtrail_localize::Judgement;
-use backtrail_model::patch_request::PatchRequest;
+use backtrail_localize::document::{self, PatchContext};
+use backtrail_model::incident::Status;
+use backtrail_model::patch_request::{Budget, PatchRequest};
 use backtrail_model::verdict::{Entity, Verdict};
 
 use super::config::{Confidence, Requests};
-use super::document;
 
 /// Decides which verdicts become requests: at most one for each incident and suspect.
 pub(super) struct Desk {
@@ -47,7 +48,18 @@ impl Desk {
         if !due || !case.asked.insert(suspect.entity.clone()) {
             return None;
         }
-        Some(document::patch_request(verdict, suspect, judgement, &self.config))
+        self.request(verdict, judgement)
+    }
+
+    fn request(&self, verdict: &Verdict, judgement: &Judgement) -> Option<PatchRequest> {
+        let Requests { max_lines, max_files, max_time, .. } = self.config;
+        let max_seconds = u32::try_from(max_time.0.as_secs()).unwrap_or(u32::MAX);
+        let budget = Budget { max_lines, max_files, max_seconds };
+        let flag_prefix = self.config.flag_prefix.clone();
+        let context = PatchContext { budget, flag_prefix, ..PatchContext::new(judgement) };
+        // The symptom is over, the cause is not: whether to ask was decided above, by confidence.
+        let pending = Verdict { status: Status::Updated, ..verdict.clone() };
+        document::patch_request(&pending, &context)
     }
 
     /// The incident is over.

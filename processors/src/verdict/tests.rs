@@ -128,7 +128,8 @@ fn run(shards: usize, fault: Fault, config: &Config) -> Vec<Data> {
 #[test]
 fn the_documented_example_parses() {
     let config: Config = documented(include_str!("../verdict.rs"));
-    assert_eq!(config.patch_request, Requests::default());
+    let expected = Requests { flag_prefix: "fix_".to_owned(), ..Requests::default() };
+    assert_eq!(config.patch_request, expected);
 }
 
 #[test]
@@ -165,12 +166,13 @@ fn the_number_of_shards_changes_no_verdict() {
 
 #[test]
 fn one_patch_is_asked_for_an_incident_and_suspect() {
-    let data = run(1, Fault::Slow, &Config::default());
+    let prefix = Requests { flag_prefix: "shop_".to_owned(), ..Requests::default() };
+    let data = run(1, Fault::Slow, &Config { patch_request: prefix, ..Config::default() });
     let requests = requests(&data);
     assert_eq!(requests.len(), 1);
     let request = &requests[0];
     assert_eq!(request.suspect_ref.entity.service, "stock");
-    assert!(request.constraints.patch_must_be_guarded_by_flag.starts_with("backtrail_fix_"));
+    assert!(request.constraints.patch_must_be_guarded_by_flag.starts_with("shop_stock"));
     assert_eq!(request.id, self::requests(&run(2, Fault::Slow, &Config::default()))[0].id);
     let off = Config { patch_request: Requests { enabled: false, ..Requests::default() }, ..Config::default() };
     assert!(self::requests(&run(1, Fault::Slow, &off)).is_empty());
