@@ -35,6 +35,8 @@ mod check;
 mod config;
 mod matching;
 mod re2;
+#[cfg(test)]
+mod reference;
 mod sampler;
 #[cfg(test)]
 mod tests;

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::testing::{Span, traces};
 
-    const LIMITS: Limits = Limits { per_operation: 2, max_bytes: 1 << 20, keep_for: Duration::from_secs(120) };
+    const LIMITS: Limits = Limits { per_operation: 2, max_bytes: 1 << 20, keep_for: Duration::from_mins(2) };
 
     fn offered(batch: &TraceBatch, order: impl Iterator<Item = usize>, limits: Limits) -> Evidence {
         let mut evidence = Evidence::default();
