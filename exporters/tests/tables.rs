@@ -1,4 +1,4 @@
-//! Every table through the exporter, as analysts read it: DuckDB, polars and pyarrow see the same rows and types.
+//! Every table through the exporter, as analysts read it: `DuckDB`, polars and pyarrow see the same rows and types.
 #![allow(missing_docs, reason = "a test")]
 
 use std::path::{Path, PathBuf};

@@ -17,7 +17,7 @@ use prost::Message;
 pub(crate) const START: u64 = 1_760_000_010_000_000_000;
 
 fn any(value: Value) -> AnyValue {
-    AnyValue { value: Some(value), ..AnyValue::default() }
+    AnyValue { value: Some(value) }
 }
 
 fn attribute(key: &str, value: Value) -> KeyValue {

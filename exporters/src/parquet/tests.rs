@@ -13,6 +13,7 @@ use backtrail_model::time::{Slice, SliceGrid, UnixNano};
 use backtrail_pipeline::context::{Shared, SharedOptions};
 use backtrail_pipeline::{Component, Context, Duration, Exporter, NodeError};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::RowGroupMetaData;
 use prost::Message;
 
 use super::span_rows::Row;
@@ -118,8 +119,9 @@ async fn a_full_row_group_is_written_and_the_rest_stays() {
     exporter.flush(true).await.expect("written");
     let (name, _) = files(dir.path()).pop_first().expect("a file");
     let file = fs::File::open(dir.path().join(name)).expect("there");
-    let metadata = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").metadata().clone();
-    let groups: Vec<_> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet");
+    let metadata = builder.metadata();
+    let groups: Vec<_> = metadata.row_groups().iter().map(RowGroupMetaData::num_rows).collect();
     assert_eq!(groups, [1000, 1000, 1000]);
     let footer = metadata.file_metadata();
     let version = footer.key_value_metadata().expect("keys").iter().find(|kv| kv.key == "backtrail.schema_version");
