@@ -146,6 +146,12 @@ pub(crate) fn hash(key: &[u8]) -> u64 {
     mix(key, MULTIPLIER)
 }
 
+/// Whether a key with this hash can be a known one: most keys cannot.
+#[inline]
+pub(crate) fn may_be_known(hash: u64) -> bool {
+    TABLE[slot_of(hash)] != EMPTY
+}
+
 /// The known attribute of this name.
 #[inline]
 pub(crate) fn known(key: &[u8], hash: u64) -> Option<Known> {
@@ -203,6 +209,12 @@ impl WalkSpec {
     /// The column of `key`.
     pub fn slot(&self, key: &str) -> Option<Slot> {
         self.keys.iter().position(|wanted| wanted == key).map(|index| Slot(index as u16))
+    }
+
+    /// Whether a key with this hash can be a wanted one.
+    #[inline]
+    pub(crate) fn may_want(&self, hash: u64) -> bool {
+        self.buckets.get(bucket_of(hash)).is_some_and(|&head| head != 0)
     }
 
     /// Calls `found` with the column of each wanted key that equals `key` (more than one if a key was listed twice).

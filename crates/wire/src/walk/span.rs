@@ -161,15 +161,27 @@ pub(super) fn attribute(
     spec: &WalkSpec,
     found: &mut Found,
 ) -> Result<(), Broken> {
-    let (name, value) = value::key_value(message, ITEM_DEPTH - 1)?;
+    let Some((name, value)) = value::common_key_value(message) else {
+        let (name, value) = value::uncommon_key_value(message, ITEM_DEPTH - 1)?;
+        take(name, keys::hash(name), value.in_slot(raw), columns, spec, found);
+        return Ok(());
+    };
     let hash = keys::hash(name);
+    if keys::may_be_known(hash) || (!columns.is_empty() && spec.may_want(hash)) {
+        let value = value::any_value(value, ITEM_DEPTH - 1)?;
+        take(name, hash, value.in_slot(raw), columns, spec, found);
+        return Ok(());
+    }
+    value::check_value(value, ITEM_DEPTH - 1)
+}
+
+fn take(name: &[u8], hash: u64, value: SlotValue, columns: &mut [SlotValue], spec: &WalkSpec, found: &mut Found) {
     if let Some(known) = keys::known(name, hash) {
-        found.set(known, value.in_slot(raw));
+        found.set(known, value);
     }
     if !columns.is_empty() {
-        spec.columns(name, hash, |column| columns[column] = value.in_slot(raw));
+        spec.columns(name, hash, |column| columns[column] = value);
     }
-    Ok(())
 }
 
 fn status(message: &[u8], code: &mut u64) -> Result<(), Broken> {

@@ -57,24 +57,47 @@ const ARRAY: u32 = key(5, LEN);
 const BYTES: u32 = key(7, LEN);
 
 /// Key and value of a `KeyValue` message; `depth` is the nesting that is left below it.
-#[inline]
 pub(crate) fn key_value(message: &[u8], depth: u32) -> Result<(&[u8], Scalar<'_>), Broken> {
-    // What every encoder writes: the key, then the value, nothing else, and a key of less than 128 bytes.
-    if let [0x0A, length @ ..0x80, rest @ ..] = message
-        && let Some((name, [0x12, rest @ ..])) = rest.split_at_checked(usize::from(*length))
-    {
-        let mut cursor = Cursor::new(rest);
-        let value = cursor.bytes()?;
-        if cursor.rest.is_empty() {
-            return Ok((name, any_value(value, depth)?));
-        }
+    match common_key_value(message) {
+        Some((name, value)) => Ok((name, any_value(value, depth)?)),
+        None => uncommon_key_value(message, depth),
     }
-    uncommon_key_value(message, depth)
+}
+
+/// Key and value message as every encoder writes them: the key, then the value, nothing else, both of less than 128
+/// bytes or the value of less than 16 KiB. `None` for anything else.
+///
+/// The value stays a message here: most attributes interest nobody, and making an enum of each costs more than all the
+/// rest of the walk (its parts are stored and loaded at different widths, which stalls the CPU).
+#[inline]
+pub(super) fn common_key_value(message: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [0x0A, length @ ..0x80, rest @ ..] = message else { return None };
+    let (name, [0x12, rest @ ..]) = rest.split_at_checked(usize::from(*length))? else { return None };
+    match rest {
+        [length @ ..0x80, value @ ..] if value.len() == usize::from(*length) => Some((name, value)),
+        [low @ 0x80..=0xFF, high @ ..0x80, value @ ..]
+            if value.len() == usize::from(low & 0x7F) | usize::from(*high) << 7 =>
+        {
+            Some((name, value))
+        }
+        _ => None,
+    }
+}
+
+/// Checks an `AnyValue` message that nobody wants to read.
+#[inline]
+pub(super) fn check_value(message: &[u8], depth: u32) -> Result<(), Broken> {
+    match message {
+        [0x0A, length @ ..0x80, text @ ..] if text.len() == usize::from(*length) => Ok(()),
+        // A small integer or a boolean.
+        [0x18 | 0x10, ..0x80] | [0x18, 0x80..=0xFF, ..0x80] => Ok(()),
+        _ => check::message::<false>(&schema::ANY_VALUE, message, depth.saturating_sub(1)),
+    }
 }
 
 /// Any other order, repetition or unknown fields: the last of each wins, as in protobuf's merge.
 #[cold]
-fn uncommon_key_value(message: &[u8], depth: u32) -> Result<(&[u8], Scalar<'_>), Broken> {
+pub(super) fn uncommon_key_value(message: &[u8], depth: u32) -> Result<(&[u8], Scalar<'_>), Broken> {
     let (mut name, mut value) = (&[][..], Scalar::Absent);
     let mut cursor = Cursor::new(message);
     while let Some(key) = cursor.key()? {

@@ -1,0 +1,6 @@
+//! The walk, OTLP/JSON and re-export against opentelemetry-proto and prost, on generated and on broken input.
+
+mod generate;
+mod json;
+mod oracle;
+mod traces;
