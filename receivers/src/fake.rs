@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use backtrail_model::ack::{Ack, Outcome};
 use backtrail_model::data::{Batch, Data};
+use backtrail_model::signal::Signal;
 use backtrail_model::time::{SliceGrid, UnixNano};
 use backtrail_pipeline::Context;
 use backtrail_pipeline::context::{Inlet, Outlet, Sending, Shared, SharedOptions};
@@ -61,6 +62,10 @@ impl Inlet for Graph {
             None => self.unsettled.lock().push(batch.ack),
         }
         Box::pin(async {})
+    }
+
+    fn wants(&self, _signal: Signal) -> bool {
+        true
     }
 
     fn advance(&self, arrival: UnixNano) -> Sending<'_> {

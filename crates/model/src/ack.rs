@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     fn ack() -> (Ack, mpsc::Receiver<Outcome>) {
-        let (tx, rx) = mpsc::channel();
+        let (tx, rx) = mpsc::sync_channel(1);
         (Ack::new(move |outcome| tx.send(outcome).unwrap_or(())), rx)
     }
 

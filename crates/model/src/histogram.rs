@@ -9,7 +9,7 @@ pub fn bucket(value: u64) -> u16 {
     if value < SUB_COUNT {
         return value as u16;
     }
-    let exponent = 63 - value.leading_zeros();
+    let exponent = value.ilog2();
     let shift = exponent - SUB;
     (((exponent - SUB + 1) << SUB) as u64 + ((value >> shift) - SUB_COUNT)) as u16
 }

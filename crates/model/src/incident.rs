@@ -69,7 +69,7 @@ pub struct Detector {
     pub threshold: f64,
     /// What was observed, in the same unit.
     pub observed: f64,
-    /// The unit: "burn_rate", "share", "ms", "z", or "" for a given window.
+    /// The unit: `burn_rate`, `share`, `ms`, `z`, or empty for a given window.
     pub unit: String,
 }
 

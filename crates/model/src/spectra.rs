@@ -125,6 +125,9 @@ impl TestSums {
     }
 }
 
+/// A version of a service: (`service.version`, commit), either may be empty.
+pub type Version = (Arc<str>, Arc<str>);
+
 /// The spectra of one slice, from one shard or merged.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SpectraSlice {
@@ -139,8 +142,8 @@ pub struct SpectraSlice {
     /// Self errors: spans of (service, operation) that failed while no child of theirs did, weighted: the places where
     /// errors begin (causal pruning).
     pub error_origins: BTreeMap<(Arc<str>, Arc<str>), u64>,
-    /// Versions seen a service: (`service.version`, commit), either may be empty.
-    pub versions: BTreeMap<Arc<str>, BTreeSet<(Arc<str>, Arc<str>)>>,
+    /// Versions seen of each service.
+    pub versions: BTreeMap<Arc<str>, BTreeSet<Version>>,
     /// Traces that were not counted into a signature because the cap was reached, weighted.
     pub overflow: u64,
 }

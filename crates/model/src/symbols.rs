@@ -92,7 +92,7 @@ impl Symbols {
     /// The string of an id; "" for `NONE`, "(other)" for `OTHER` and for ids that were never given.
     pub fn resolve(&self, kind: SymbolKind, symbol: Symbol) -> Arc<str> {
         let names = self.tables[kind as usize].names.read();
-        names.get(symbol.0 as usize).unwrap_or(&names[Symbol::OTHER.0 as usize]).clone()
+        Arc::clone(names.get(symbol.0 as usize).unwrap_or(&names[Symbol::OTHER.0 as usize]))
     }
 
     /// How many strings of this kind are interned, without the two fixed ones.

@@ -52,7 +52,7 @@ pub struct Score {
     /// What the ranking sorts by, 0 to 1.
     #[serde(rename = "final")]
     pub total: f64,
-    /// Named parts (latency, ochiai, edge_blame, critical_path ...), 0 to 1 each.
+    /// Named parts (`latency`, `ochiai`, `edge_blame`, `critical_path` ...), 0 to 1 each.
     pub parts: BTreeMap<String, f64>,
     /// How `final` comes from the parts, with the numbers in place.
     pub formula: String,
@@ -92,7 +92,7 @@ pub enum Supports {
 pub struct Evidence {
     /// Id within the verdict, such as "e3".
     pub id: String,
-    /// self_time, gap, errors, spectrum, critical_path, edge_blame ...
+    /// `self_time`, `gap`, `errors`, `spectrum`, `critical_path`, `edge_blame` ...
     pub kind: String,
     /// For or against.
     pub supports: Supports,

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use backtrail_model::ack::{Ack, Outcome};
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::incident::Endpoint;
+use backtrail_model::signal::Signal;
 use backtrail_model::span::Slot;
 use backtrail_model::symbols::Symbols;
 use backtrail_model::time::{SliceGrid, UnixNano};
@@ -361,6 +362,8 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 pub trait Inlet: Send + Sync {
     /// Takes a batch; waits while the graph is full.
     fn send(&self, batch: Batch) -> Sending<'_>;
+    /// Whether anything behind takes this signal.
+    fn wants(&self, signal: Signal) -> bool;
     /// Moves a replayed input's clock: nothing that arrives later from it is earlier than `arrival`.
     fn advance(&self, arrival: UnixNano) -> Sending<'_>;
 }
@@ -395,6 +398,11 @@ impl Outlet {
     pub async fn send(&self, data: Data, arrival: UnixNano) {
         self.stats.send(data.items());
         self.inlet.send(Batch { data, arrival, ack: Ack::none() }).await;
+    }
+
+    /// Whether anything behind this receiver takes the signal: a server refuses what nobody would see.
+    pub fn wants(&self, signal: Signal) -> bool {
+        self.inlet.wants(signal)
     }
 
     /// Moves a replayed input's clock.

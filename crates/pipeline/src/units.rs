@@ -315,7 +315,10 @@ mod tests {
     fn a_secret_is_read_and_never_shown() {
         let secret: Secret = serde_json::from_str("\"hunter2\"").unwrap();
         assert_eq!(secret.expose(), "hunter2");
-        assert_eq!(format!("{secret:?} {secret} {}", serde_json::to_string(&secret).unwrap()), "Secret(***) *** \"***\"");
+        assert_eq!(
+            format!("{secret:?} {secret} {}", serde_json::to_string(&secret).unwrap()),
+            "Secret(***) *** \"***\""
+        );
         assert_eq!(serde_json::to_string(&Secret::default()).unwrap(), "\"\"");
     }
 }

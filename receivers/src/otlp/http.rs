@@ -46,7 +46,7 @@ async fn exchange(request: Request<Incoming>, http: &config::Http, intake: &Arc<
     // Unread bytes are of no concern on HTTP/2, where a stream is reset alone, nor to a client that asked first.
     let linger = request.version() < Version::HTTP_2 && !request.headers().contains_key(EXPECT);
     let (head, mut body) = request.into_parts();
-    let taken = match admit(&head, http, form.as_ref()) {
+    let taken = match admit(&head, http, form.as_ref(), intake) {
         Ok((signal, form, encoding)) => receive(&head.headers, &mut body, signal, form, encoding, intake).await,
         Err(refusal) => Err(refusal),
     };
@@ -67,6 +67,7 @@ fn admit(
     head: &http::request::Parts,
     http: &config::Http,
     form: Result<&Form, &Refusal>,
+    intake: &Intake,
 ) -> Result<(Signal, Form, Encoding), Refusal> {
     let signal = match head.uri.path() {
         path if path == http.traces_url_path => Signal::Spans,
@@ -74,6 +75,9 @@ fn admit(
         path if path == http.metrics_url_path => Signal::Metrics,
         path => return Err(Refusal::Unknown(path.to_owned())),
     };
+    if !intake.wants(signal) {
+        return Err(Refusal::Unknown(head.uri.path().to_owned()));
+    }
     if head.method != Method::POST {
         return Err(Refusal::Method);
     }

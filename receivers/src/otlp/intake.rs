@@ -53,6 +53,11 @@ impl Intake {
         &self.cx.shared().budget
     }
 
+    /// Whether the pipeline takes the signal: what nobody would see is refused, not swallowed.
+    pub(super) fn wants(&self, signal: Signal) -> bool {
+        self.out.wants(signal)
+    }
+
     /// Every task that serves a connection, a stream or a delivery.
     pub(super) const fn tasks(&self) -> &TaskTracker {
         &self.tasks

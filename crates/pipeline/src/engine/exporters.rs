@@ -13,7 +13,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// A batch that could not be delivered for so long is given up, so that one dead target cannot stop a graph for ever.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
+const GIVE_UP_AFTER: Duration = Duration::from_mins(5);
 
 /// Runs an exporter until its channel closes, then flushes it for the last time.
 ///
@@ -73,9 +73,9 @@ async fn take(exporter: &mut Box<dyn Exporter>, context: &Context, batch: Batch,
                 stats.drop_items(reason, items);
                 tracing::warn!(node = context.node(), %error, dropped = items, "batch dropped");
                 if rejected {
-                    batch.ack.rejected()
+                    batch.ack.rejected();
                 } else {
-                    batch.ack.failed()
+                    batch.ack.failed();
                 }
                 break;
             }

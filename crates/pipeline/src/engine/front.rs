@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use backtrail_model::data::{Batch, Data};
+use backtrail_model::signal::Signal;
 use backtrail_model::span::SpanBatch;
 use backtrail_model::time::{Tick, UnixNano};
 use parking_lot::Mutex;
@@ -42,6 +43,10 @@ pub(crate) struct ReceiverInlet {
 impl Inlet for ReceiverInlet {
     fn send(&self, batch: Batch) -> Sending<'_> {
         Box::pin(self.front.send(&self.routes, batch))
+    }
+
+    fn wants(&self, signal: Signal) -> bool {
+        self.routes.iter().any(|route| route.signals.has(signal))
     }
 
     fn advance(&self, arrival: UnixNano) -> Sending<'_> {

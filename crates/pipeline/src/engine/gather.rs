@@ -121,9 +121,10 @@ impl Gather {
 
     fn send(&mut self) {
         while let Some((target, batch)) = self.stage.pop() {
-            match target {
-                Target::Exporter(exporter) => self.export(exporter, batch),
-                _ => tracing::error!("bug: the global thread sends to exporters only"),
+            if let Target::Exporter(exporter) = target {
+                self.export(exporter, batch);
+            } else {
+                tracing::error!("bug: the global thread sends to exporters only");
             }
         }
     }

@@ -8,11 +8,10 @@ use tokio::sync::mpsc;
 
 use super::gather::GatherMessage;
 use super::plan::Target;
-use super::stage::Stage;
-use crate::node::{Configured, Processor};
+use super::stage::{Change, Stage};
 
 /// A set of changed processor configurations, by position in the stage.
-pub(crate) type Changes = Arc<Vec<(usize, Arc<dyn Configured<dyn Processor>>)>>;
+pub(crate) type Changes = Arc<Vec<Change>>;
 
 /// What a shard is sent.
 pub(crate) enum ShardMessage {

@@ -34,6 +34,9 @@ pub(crate) struct Stage {
     observe: Option<Observe>,
 }
 
+/// A changed processor: its position in the stage and its new configuration.
+pub(crate) type Change = (usize, Arc<dyn Configured<dyn Processor>>);
+
 /// Sees each batch that a node emits, with the signals the node itself accepts.
 pub(crate) type Observe = Box<dyn FnMut(&Batch, Signals) + Send>;
 
@@ -133,7 +136,7 @@ impl Stage {
     }
 
     /// Puts changed configurations into force. Names of the nodes that had to be rebuilt are returned.
-    pub(crate) fn reconfigure(&mut self, changed: &[(usize, Arc<dyn Configured<dyn Processor>>)]) -> Vec<String> {
+    pub(crate) fn reconfigure(&mut self, changed: &[Change]) -> Vec<String> {
         let mut rebuilt = Vec::new();
         for (at, config) in changed {
             let node = &mut self.nodes[*at];

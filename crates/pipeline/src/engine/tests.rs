@@ -235,7 +235,7 @@ fn graph(source: &Source, counter: &Counter, sink: &Sink) -> Graph {
 
 fn config(graph: Graph, shards: usize) -> Config {
     let service = Service { shards, ..Service::default() };
-    Config { file: "test.yaml".into(), service, graph, digest: String::new() }
+    Config { file: "test.yaml".into(), service, graph, digest: String::new(), warnings: Vec::new() }
 }
 
 async fn run(source: &Source, counter: &Counter, sink: &Sink, shards: usize) -> Report {
