@@ -26,10 +26,8 @@ struct Abused {
 impl Abused {
     fn new(change: impl Fn(String) -> String) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let config = keep_all().replace(
-            "http: { endpoint: 127.0.0.1:0 }",
-            "http: { endpoint: 127.0.0.1:0, max_request_body_size: 8MiB }",
-        );
+        let config = keep_all()
+            .replace("http: { endpoint: 127.0.0.1:0 }", "http: { endpoint: 127.0.0.1:0, max_request_body_size: 8MiB }");
         Self { collector: Collector::start(binary(), dir.path(), &change(config)), _dir: dir }
     }
 
@@ -118,7 +116,10 @@ fn broken_bytes_are_refused_and_named() {
     assert!(head.contains("application/x-protobuf") && head.contains("application/json"), "{head}");
     let get = http(abused.collector.address("http"), "GET", "/v1/traces", &[], b"").expect("an answer");
     assert!(get.status == 405 && get.head.contains("allow: post"), "{get:?}");
-    assert_eq!(http(abused.collector.address("http"), "POST", "/v2/x", &[PROTOBUF], b"").expect("an answer").status, 404);
+    assert_eq!(
+        http(abused.collector.address("http"), "POST", "/v2/x", &[PROTOBUF], b"").expect("an answer").status,
+        404
+    );
     let notes = abused.notes();
     assert!(notes["refused_malformed"].as_u64() >= Some(6), "{notes}");
     assert_eq!(notes["refused_content_type"], 1, "{notes}");
@@ -196,7 +197,8 @@ fn bad_spans_are_counted_one_by_one_and_their_neighbours_live() {
 
 #[test]
 fn an_endless_trace_is_decided_early_and_memory_stays_bounded() {
-    let abused = Abused::new(|config| config.replace("decision_wait: 1s", "decision_wait: 10m, max_spans_per_trace: 1000"));
+    let abused =
+        Abused::new(|config| config.replace("decision_wait: 1s", "decision_wait: 10m, max_spans_per_trace: 1000"));
     let mut id = 0;
     for _ in 0..50 {
         let spans = (0..1000).map(|_| {

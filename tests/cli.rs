@@ -98,7 +98,8 @@ fn a_pipeline_whose_inputs_end_drains_and_exits_0() {
     let output = backtrail(dir.path(), &["run"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let status: Value =
-        serde_json::from_slice(&std::fs::read(dir.path().join("data/status.json")).expect("it was written")).expect("JSON");
+        serde_json::from_slice(&std::fs::read(dir.path().join("data/status.json")).expect("it was written"))
+            .expect("JSON");
     assert_conserved(&status);
     assert_eq!(backtrail_testkit::process::row(&status, "exporters.parquet/spans")["sent"], 30 * 2 * 6);
 }
@@ -122,7 +123,8 @@ fn status_prints_every_node_as_json() {
         let answer = backtrail_testkit::client::http(collector.admin(), "GET", path, &[], b"").expect("an answer");
         assert_eq!(answer.status, wanted, "{path}");
     }
-    let taken = keep_all().replace("endpoint: 127.0.0.1:0 } } }", &format!("endpoint: {} }} }} }}", collector.address("http")));
+    let taken =
+        keep_all().replace("endpoint: 127.0.0.1:0 } } }", &format!("endpoint: {} }} }} }}", collector.address("http")));
     let other = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(other.path().join("pipeline.yaml"), taken).expect("writable");
     let second = backtrail(other.path(), &["run"]);

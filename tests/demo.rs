@@ -28,8 +28,8 @@ fn queued(dir: &Path) -> Vec<Value> {
 fn the_demo_names_the_culprit_and_leaves_windows_and_a_patch_request() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let shown = run(dir.path(), &["demo"]);
-    let truth: Value = serde_json::from_slice(&std::fs::read(root().join("demo/incident/truth.json")).expect("kept"))
-        .expect("JSON");
+    let truth: Value =
+        serde_json::from_slice(&std::fs::read(root().join("demo/incident/truth.json")).expect("kept")).expect("JSON");
     let culprit = truth["root_cause"]["service"].as_str().expect("a label");
     assert!(shown.contains(culprit), "{shown}");
     let data = dir.path().join("backtrail-data/demo");
@@ -61,13 +61,18 @@ fn replay_prints_the_verdict_document() {
         serde_json::from_str(&run(dir.path(), &["replay", ".", "--window", &window, "--json"])).expect("one document");
     assert_eq!(verdict["suspects"][0]["entity"]["service"], CULPRIT, "{verdict:#}");
     assert_eq!(verdict["suspects"][0]["rank"], 1);
-    let kinds: Vec<&str> = verdict["suspects"].as_array().expect("a list").iter().filter_map(|s| s["entity"]["kind"].as_str()).collect();
+    let kinds: Vec<&str> =
+        verdict["suspects"].as_array().expect("a list").iter().filter_map(|s| s["entity"]["kind"].as_str()).collect();
     for kind in ["service", "route", "edge", "function", "file", "frame"] {
         assert!(kinds.contains(&kind), "no {kind} among {kinds:?}");
     }
     let top = |kind: &str| {
         let suspects = verdict["suspects"].as_array().expect("a list");
-        suspects.iter().find(|s| s["entity"]["kind"] == kind).map(|s| s["entity"]["name"].to_string()).unwrap_or_default()
+        suspects
+            .iter()
+            .find(|s| s["entity"]["kind"] == kind)
+            .map(|s| s["entity"]["name"].to_string())
+            .unwrap_or_default()
     };
     assert!(top("function").contains("payment.bank.charge_card"), "{}", top("function"));
     assert!(top("file").contains("payment/bank.py"), "{}", top("file"));

@@ -45,7 +45,8 @@ fn sigterm_under_load_loses_nothing_acknowledged() {
     assert_conserved(&last);
     let written = spans_by_trace(&dir.path().join("data/windows"));
     assert!(!acknowledged.is_empty());
-    let lost: Vec<_> = acknowledged.iter().filter(|(id, spans)| written.get(*id).copied().unwrap_or(0) < **spans).collect();
+    let lost: Vec<_> =
+        acknowledged.iter().filter(|(id, spans)| written.get(*id).copied().unwrap_or(0) < **spans).collect();
     assert!(lost.is_empty(), "{} of {} traces lost spans: {:?}", lost.len(), acknowledged.len(), lost.first());
     let kept = row(&last, "exporters.parquet/spans");
     assert_eq!(kept["sent"].as_u64(), Some(written.values().sum::<usize>() as u64));
@@ -54,7 +55,8 @@ fn sigterm_under_load_loses_nothing_acknowledged() {
     let before = written.values().sum::<usize>();
     let again = Collector::start(binary(), dir.path(), &keep_all());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let request = ExportTraceServiceRequest::decode(Corpus::new(9, 40).requests[0].pass(1).as_slice()).expect("decodes");
+    let request =
+        ExportTraceServiceRequest::decode(Corpus::new(9, 40).requests[0].pass(1).as_slice()).expect("decodes");
     let mut more = BTreeMap::new();
     count(&request, &mut more);
     let address = again.address("grpc");

@@ -101,7 +101,8 @@ async fn send(client: &mut Client, requests: impl Iterator<Item = Vec<u8>>) {
         }
         let mut client = client.clone();
         under_way.spawn(async move {
-            let path = http::uri::PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+            let path =
+                http::uri::PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
             client.ready().await.expect("connected");
             client.unary(tonic::Request::new(Bytes::from(request)), path, Raw).await.expect("it was taken");
         });

@@ -23,7 +23,9 @@ fn main() {
     let wanted = |part: &str| chosen.is_empty() || chosen.iter().any(|name| *name == part);
     measure::print(&format!("machine: {}", measure::machine()));
     // Memory first: the allocator holds nothing yet that would hide what the buffer takes.
-    for (part, run) in [("memory", memory::run as fn(Scale)), ("walk", walk::run), ("path", path::run), ("grpc", grpc::run)] {
+    for (part, run) in
+        [("memory", memory::run as fn(Scale)), ("walk", walk::run), ("path", path::run), ("grpc", grpc::run)]
+    {
         if wanted(part) {
             run(scale);
         }

@@ -35,7 +35,12 @@ pub fn print(line: &str) {
 pub fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, key: &str| {
-        text.lines().find(|line| line.starts_with(key)).and_then(|line| line.split(':').nth(1)).unwrap_or("?").trim().to_owned()
+        text.lines()
+            .find(|line| line.starts_with(key))
+            .and_then(|line| line.split(':').nth(1))
+            .unwrap_or("?")
+            .trim()
+            .to_owned()
     };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let memory = field(&read("/proc/meminfo"), "MemTotal");

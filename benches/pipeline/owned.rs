@@ -82,11 +82,13 @@ impl Owned {
     pub fn finish(&mut self) {
         let mut kept = Vec::new();
         for (id, mut spans) in std::mem::take(&mut self.traces) {
-            spans.sort_by(|a, b| (a.1.start_time_unix_nano, &a.1.span_id).cmp(&(b.1.start_time_unix_nano, &b.1.span_id)));
-            let failed = self.count(&spans);
-            let share = id.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            spans.sort_by(|a, b| {
+                (a.1.start_time_unix_nano, &a.1.span_id).cmp(&(b.1.start_time_unix_nano, &b.1.span_id))
             });
+            let failed = self.count(&spans);
+            let share = id
+                .iter()
+                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
             if failed || share as f64 <= 0.06 * u64::MAX as f64 {
                 kept.extend(spans);
             }
@@ -126,7 +128,8 @@ impl Owned {
             children[i].sort_by_key(|&child| spans[child].1.start_time_unix_nano);
             for &child in &children[i] {
                 let child = &spans[child].1;
-                let (from, to) = (child.start_time_unix_nano.max(end), child.end_time_unix_nano.min(span.end_time_unix_nano));
+                let (from, to) =
+                    (child.start_time_unix_nano.max(end), child.end_time_unix_nano.min(span.end_time_unix_nano));
                 if to > from {
                     covered += to - from;
                     end = to;

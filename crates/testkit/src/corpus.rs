@@ -176,39 +176,36 @@ impl Generator {
         let route = self.random.random_range(0..12);
         let id: u32 = self.random.random_range(1..1_000_000);
         let name = NAMES[service];
-        let (name, attributes) = match kind {
-            span::SpanKind::Internal => {
-                let function = format!("com.example.{name}.service.Handler{route}.process");
-                let attributes = vec![
-                    text("code.function.name", function.clone()),
-                    text("code.file.path", format!("src/main/java/com/example/{name}/service/Handler{route}.java")),
-                    number("code.line.number", 40 + route),
-                    text("thread.name", format!("http-nio-8080-exec-{}", id % 64)),
-                    number("thread.id", i64::from(id % 64)),
-                    text("app.tenant", format!("tenant-{}", id % 500)),
-                    text("app.feature", "standard-checkout-flow"),
-                    text("app.request.id", format!("{id:08x}-{:08x}", id.wrapping_mul(2_654_435_761))),
-                ];
-                (function, attributes)
-            }
-            _ => {
-                let path = format!("/api/v1/{name}/resource{route}/{id}");
-                let target = format!("/api/v1/{name}/resource{route}/{{id}}");
-                let attributes = vec![
-                    text("http.request.method", "GET"),
-                    text("http.route", target.clone()),
-                    text("url.path", path),
-                    text("url.scheme", "http"),
-                    number("http.response.status_code", if failed { 500 } else { 200 }),
-                    text("server.address", format!("{name}.prod.svc.cluster.local")),
-                    number("server.port", 8080),
-                    text("network.protocol.version", "1.1"),
-                    text("network.peer.address", format!("10.12.{}.{}", id % 250, id % 199)),
-                    text("user_agent.original", "okhttp/4.12.0"),
-                    number("thread.id", i64::from(id % 64)),
-                ];
-                (format!("GET {target}"), attributes)
-            }
+        let (name, attributes) = if kind == span::SpanKind::Internal {
+            let function = format!("com.example.{name}.service.Handler{route}.process");
+            let attributes = vec![
+                text("code.function.name", function.clone()),
+                text("code.file.path", format!("src/main/java/com/example/{name}/service/Handler{route}.java")),
+                number("code.line.number", 40 + route),
+                text("thread.name", format!("http-nio-8080-exec-{}", id % 64)),
+                number("thread.id", i64::from(id % 64)),
+                text("app.tenant", format!("tenant-{}", id % 500)),
+                text("app.feature", "standard-checkout-flow"),
+                text("app.request.id", format!("{id:08x}-{:08x}", id.wrapping_mul(2_654_435_761))),
+            ];
+            (function, attributes)
+        } else {
+            let path = format!("/api/v1/{name}/resource{route}/{id}");
+            let target = format!("/api/v1/{name}/resource{route}/{{id}}");
+            let attributes = vec![
+                text("http.request.method", "GET"),
+                text("http.route", target.clone()),
+                text("url.path", path),
+                text("url.scheme", "http"),
+                number("http.response.status_code", if failed { 500 } else { 200 }),
+                text("server.address", format!("{name}.prod.svc.cluster.local")),
+                number("server.port", 8080),
+                text("network.protocol.version", "1.1"),
+                text("network.peer.address", format!("10.12.{}.{}", id % 250, id % 199)),
+                text("user_agent.original", "okhttp/4.12.0"),
+                number("thread.id", i64::from(id % 64)),
+            ];
+            (format!("GET {target}"), attributes)
         };
         Span {
             trace_id: trace_id.to_vec(),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::client::http;
 
 /// How long anything may take before the harness calls it stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running `backtrail run`.
 pub struct Collector {

@@ -51,8 +51,10 @@ pub(super) struct Defined {
     /// The key of its kind, aliases resolved; empty for an unknown kind.
     pub(super) kind: &'static str,
     pub(super) scope: Scope,
-    /// `None`: something is wrong with it, and it was said; nothing more can be said about its signals.
+    /// Without what is wrong with it. `None`: nothing can be said about its signals.
     pub(super) part: Option<Part>,
+    /// Nothing is wrong with it.
+    pub(super) sound: bool,
 }
 
 /// All components of a file, by section and id.
@@ -170,7 +172,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read<N: ?Sized + NodeType>(&self, kinds: &'static [Kind<N>], node: &Node, report: &mut Report<'_>) -> Defined {
         let (id, word) = (self.id, self.section.word());
-        let broken = |kind, scope| Defined { at: self.at, tree: node.clone(), kind, scope, part: None };
+        let broken = |kind, scope| Defined { at: self.at, tree: node.clone(), kind, scope, part: None, sound: false };
         if !valid_name(id) {
             report.problem(
                 self.at,
@@ -193,8 +195,11 @@ impl Reader<'_> {
                 sound &= !self.found(&reading, &finding, report);
             }
         }
-        let part = config.filter(|_| sound).map(N::part);
-        Defined { at: self.at, tree: reading.tree, kind: kind.name, scope: kind.scope, part }
+        // The signals of a receiver or processor hardly depend on its settings, so its wiring is judged all the same.
+        // What an exporter accepts is a setting: without it, nothing is known.
+        let known = sound || self.section != Section::Exporters;
+        let part = config.filter(|_| known).map(N::part);
+        Defined { at: self.at, tree: reading.tree, kind: kind.name, scope: kind.scope, part, sound }
     }
 
     /// Reports a finding of the component's own check, unless it follows from what was taken out because it is wrong.
