@@ -3,7 +3,8 @@
 /// Usual size of a slab. Large enough that the allocator returns it to the system, small enough that one straggler
 /// pins little.
 const SLAB: usize = 1 << 20;
-/// Empty slabs that are kept for reuse; the rest is freed.
+/// Empty slabs that are kept for reuse: at least this many, and an eighth of those in use, because a tick empties many
+/// at once that the next seconds fill again. The rest is freed.
 const SPARE: usize = 4;
 
 /// Where an item lies.
@@ -140,7 +141,9 @@ impl Arena {
         if self.current == Some(index) {
             self.current = None;
         }
-        if bytes.capacity() == SLAB && self.spare.len() < SPARE {
+        let keep = SPARE.max((self.slabs.len() - self.vacant.len()) / 8);
+        self.spare.truncate(keep);
+        if bytes.capacity() == SLAB && self.spare.len() < keep {
             bytes.clear();
             self.spare.push(bytes);
         }

@@ -95,10 +95,11 @@ impl Building {
             self.origins[index as usize] = UNSEEN;
         }
         self.used_origins.clear();
+        let spans = room(self.batch.records.len(), BATCH_SPANS);
         let next = TraceBatch {
-            records: Vec::with_capacity(self.batch.records.len()),
-            parents: Vec::with_capacity(self.batch.parents.len()),
-            raw: Vec::with_capacity(self.batch.raw.len()),
+            records: Vec::with_capacity(spans),
+            parents: Vec::with_capacity(spans),
+            raw: Vec::with_capacity(room(self.batch.raw.len(), BATCH_BYTES)),
             slot_count: self.batch.slot_count,
             ..TraceBatch::default()
         };
@@ -218,6 +219,12 @@ impl Building {
         });
         cycles
     }
+}
+
+/// What to reserve after a batch of this size: as much, but all at once where it was nearly full, so that nothing is moved
+/// while it grows.
+fn room(last: usize, most: usize) -> usize {
+    if last > most / 2 { most } else { last }
 }
 
 /// Appends a span's columns; the number of columns differs only around a reload.

@@ -97,7 +97,15 @@ impl Evidence {
         if !wanted {
             return;
         }
-        let mut trace = TraceBatch::default();
+        // Reserved exactly: what is kept for minutes has no slack.
+        let mut trace = TraceBatch {
+            records: Vec::with_capacity(spans.len()),
+            parents: Vec::with_capacity(spans.len()),
+            raw: Vec::with_capacity(spans.iter().map(|record| record.raw_len as usize).sum()),
+            slots: Vec::with_capacity(spans.len() * batch.slot_count),
+            slot_count: batch.slot_count,
+            ..TraceBatch::default()
+        };
         Copier::new(batch).copy(head, &mut trace, |copy| copy.flags.set(TraceFlags::EVIDENCE));
         let kept = Kept { hash, length, decided: now, trace };
         self.bytes += kept.bytes();
