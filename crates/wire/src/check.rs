@@ -1,4 +1,4 @@
-//! Checks of whole messages against [`schema`](crate::schema): framing always, UTF-8 where bytes leave the process.
+//! Checks of whole messages against the schema tables of this crate: framing always, UTF-8 where bytes leave the process.
 
 use crate::error::{Broken, Fault, WireError};
 use crate::proto::{Cursor, ITEM_DEPTH, LEN, MAX_DEPTH};

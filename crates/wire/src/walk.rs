@@ -19,7 +19,7 @@ mod value;
 use std::sync::Arc;
 
 use backtrail_model::Symbols;
-use backtrail_model::span::{Origin, SlotValue, SpanBatch};
+use backtrail_model::span::{Origin, SpanBatch};
 use bytes::Bytes;
 
 pub use keys::WalkSpec;
@@ -149,23 +149,7 @@ impl Walker {
         batch.slots.reserve(expected * batch.slot_count);
         let invalid_before = self.state.interner.invalid_utf8;
         self.resources(&request, &mut |state, raw, resource, origin| {
-            let batch = &mut walked.batch;
-            let columns = batch.slots.len();
-            batch.slots.resize(columns + batch.slot_count, SlotValue::Absent);
-            match span::read(raw, &mut batch.slots[columns..], state, bounds, &mut walked.clamped)? {
-                Ok((trace_id, mut record)) => {
-                    record.service = resource.service;
-                    record.origin = origin;
-                    span::place(&mut record, &request, raw);
-                    batch.trace_ids.push(trace_id);
-                    batch.records.push(record);
-                }
-                Err(invalid) => {
-                    batch.slots.truncate(columns);
-                    walked.rejected.count(invalid);
-                }
-            }
-            Ok(())
+            span::read(raw, &request, (resource.service, origin), state, bounds, &mut walked)
         })
         .map(|origins| walked.batch.origins = origins)
         .map_err(|broken| broken.within(&request))?;

@@ -63,14 +63,14 @@ fn found(batch: &SpanBatch, index: usize, symbols: &Symbols) -> Expected {
 
 fn same_slot(raw: &[u8], slot: SlotValue, expected: Option<&Value>) -> bool {
     match (slot, expected) {
-        (SlotValue::Absent, None) => true,
         (SlotValue::Str { offset, len }, Some(Value::StringValue(text))) => {
             raw[offset as usize..(offset + len) as usize] == *text.as_bytes()
         }
         (SlotValue::Int(found), Some(Value::IntValue(value))) => found == *value,
         (SlotValue::Double(found), Some(Value::DoubleValue(value))) => found.to_bits() == value.to_bits(),
         (SlotValue::Bool(found), Some(Value::BoolValue(value))) => found == *value,
-        (SlotValue::Other, Some(Value::ArrayValue(_) | Value::KvlistValue(_) | Value::BytesValue(_))) => true,
+        (SlotValue::Absent, None)
+        | (SlotValue::Other, Some(Value::ArrayValue(_) | Value::KvlistValue(_) | Value::BytesValue(_))) => true,
         _ => false,
     }
 }
