@@ -20,7 +20,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 
 struct Abused {
     collector: Collector,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Abused {
@@ -28,7 +28,7 @@ impl Abused {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let config = keep_all()
             .replace("http: { endpoint: 127.0.0.1:0 }", "http: { endpoint: 127.0.0.1:0, max_request_body_size: 8MiB }");
-        Self { collector: Collector::start(binary(), dir.path(), &change(config)), _dir: dir }
+        Self { collector: Collector::start(binary(), dir.path(), &change(config)), dir }
     }
 
     fn post(&self, headers: &[(&str, &str)], body: &[u8]) -> Answer {
@@ -45,9 +45,10 @@ impl Abused {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
-    fn stop(self) -> Value {
+    /// Checks that it lives and conserved its items; the folder with what it wrote is returned beside the last status.
+    fn stop(self) -> (Value, tempfile::TempDir) {
         self.assert_alive();
-        self.collector.stop()
+        (self.collector.stop(), self.dir)
     }
 }
 
@@ -191,7 +192,7 @@ fn bad_spans_are_counted_one_by_one_and_their_neighbours_live() {
     assert_eq!(node["dropped"]["invalid_parent_id"], 1, "{node}");
     assert_eq!(node["notes"]["end_before_start"], 1, "{node}");
     assert!(node["notes"]["future"].as_u64() >= Some(1), "{node}");
-    let last = abused.stop();
+    let (last, _dir) = abused.stop();
     assert_eq!(row(&last, "exporters.parquet/spans")["sent"], 4, "three good ones and the last check's");
 }
 
@@ -209,7 +210,7 @@ fn an_endless_trace_is_decided_early_and_memory_stays_bounded() {
     }
     let node = abused.collector.wait_for_node("processors.trace_assembly", |row| row["accepted"] == 50_000);
     assert!(node["notes"]["decided_early_trace_cap"].as_u64() >= Some(1), "{node}");
-    let last = abused.stop();
+    let (last, _dir) = abused.stop();
     assert_eq!(row(&last, "exporters.parquet/spans")["sent"], 50_001, "nothing of it is lost");
 }
 
@@ -234,10 +235,9 @@ fn a_hundred_thousand_routes_end_in_an_overflow_bucket() {
     }
     let node = abused.collector.wait_for_node("processors.route_normalization", |row| row["accepted"] == 100_000);
     assert!(node["notes"]["route_overflow"].as_u64() > Some(90_000), "{node}");
-    let dir = abused.collector.dir.clone();
-    let last = abused.stop();
+    let (last, dir) = abused.stop();
     assert_eq!(row(&last, "exporters.parquet/spans")["sent"], 100_001);
-    let mut routes = strings(&read(&dir.join("data/windows"), "edges"), "route");
+    let mut routes = strings(&read(&dir.path().join("data/windows"), "edges"), "route");
     routes.sort();
     routes.dedup();
     assert!(routes.len() < 2000 && routes.iter().any(|route| route == "(other)"), "{} routes", routes.len());

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// The binary under test.
-pub fn binary() -> &'static Path {
+pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_backtrail"))
 }
 
 /// The repository.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// A pipeline that keeps every span and writes every table, on ports that the system chooses.
-pub fn keep_all() -> String {
+pub(crate) fn keep_all() -> String {
     pipeline(
         "otlp: { protocols: { grpc: { endpoint: 127.0.0.1:0 }, http: { endpoint: 127.0.0.1:0 } } }",
         "decision_wait: 1s",
@@ -25,7 +25,7 @@ pub fn keep_all() -> String {
 }
 
 /// The same with a receiver and settings of `trace_assembly` of the test's own.
-pub fn pipeline(receiver: &str, assembly: &str) -> String {
+pub(crate) fn pipeline(receiver: &str, assembly: &str) -> String {
     let name = receiver.split(':').next().unwrap_or_default();
     format!(
         "receivers:
@@ -58,7 +58,7 @@ service:
 }
 
 /// The files of a table below a windows folder, in order.
-pub fn files(windows: &Path, table: &str) -> Vec<PathBuf> {
+pub(crate) fn files(windows: &Path, table: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     collect(&windows.join("v1").join(table), &mut found);
     found.sort();
@@ -77,7 +77,7 @@ fn collect(dir: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// All rows of a table.
-pub fn read(windows: &Path, table: &str) -> Vec<RecordBatch> {
+pub(crate) fn read(windows: &Path, table: &str) -> Vec<RecordBatch> {
     let mut batches = Vec::new();
     for file in files(windows, table) {
         let file = std::fs::File::open(file).expect("the file is there");
@@ -88,7 +88,7 @@ pub fn read(windows: &Path, table: &str) -> Vec<RecordBatch> {
 }
 
 /// A string column of all rows of a table.
-pub fn strings(batches: &[RecordBatch], column: &str) -> Vec<String> {
+pub(crate) fn strings(batches: &[RecordBatch], column: &str) -> Vec<String> {
     let mut values = Vec::new();
     for batch in batches {
         let array = batch.column_by_name(column).unwrap_or_else(|| panic!("no column {column}"));
@@ -99,7 +99,7 @@ pub fn strings(batches: &[RecordBatch], column: &str) -> Vec<String> {
 }
 
 /// How many spans of each trace a `spans` table holds.
-pub fn spans_by_trace(windows: &Path) -> BTreeMap<String, usize> {
+pub(crate) fn spans_by_trace(windows: &Path) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for id in strings(&read(windows, "spans"), "trace_id") {
         *counts.entry(id).or_default() += 1;

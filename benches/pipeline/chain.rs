@@ -16,19 +16,19 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 /// A straight chain of processors.
-pub struct Chain {
+pub(crate) struct Chain {
     context: Context,
     nodes: Vec<Box<dyn Processor>>,
     walker: Option<Walker>,
     exporter: Option<Box<dyn Exporter>>,
     runtime: tokio::runtime::Runtime,
     /// Spans that reached the exporter.
-    pub kept: u64,
+    pub(crate) kept: u64,
 }
 
 impl Chain {
     /// Processors by name with their settings; `windows` is where the Parquet exporter writes, if there is one.
-    pub fn new(processors: &[(&str, Value)], windows: Option<&std::path::Path>) -> Self {
+    pub(crate) fn new(processors: &[(&str, Value)], windows: Option<&std::path::Path>) -> Self {
         let shared = Shared::new(SharedOptions {
             grid: SliceGrid { origin: UnixNano(0), length: std::time::Duration::from_secs(15) },
             allowed_lateness: std::time::Duration::from_secs(2),
@@ -55,7 +55,7 @@ impl Chain {
     }
 
     /// Walks a request and runs it through the chain.
-    pub fn request(&mut self, request: Bytes, arrival: UnixNano) {
+    pub(crate) fn request(&mut self, request: Bytes, arrival: UnixNano) {
         let shared = self.context.shared();
         let walker = self.walker.get_or_insert_with(|| {
             Walker::new(Arc::new(WalkSpec::new(shared.attributes())), Arc::clone(&shared.symbols))
@@ -65,7 +65,7 @@ impl Chain {
     }
 
     /// Ticks every node in order.
-    pub fn tick(&mut self, tick: Tick) {
+    pub(crate) fn tick(&mut self, tick: Tick) {
         let mut watermark = tick.watermark;
         for at in 0..self.nodes.len() {
             let (mut queue, mut hold) = (VecDeque::new(), UnixNano::MAX);
@@ -80,7 +80,7 @@ impl Chain {
     }
 
     /// Publishes what the exporter holds.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.tick(Tick::LAST);
         if let Some(exporter) = &mut self.exporter {
             self.runtime.block_on(exporter.flush(true)).expect("it flushes");
@@ -88,7 +88,7 @@ impl Chain {
     }
 
     /// Items that the nodes hold.
-    pub fn held(&self) -> u64 {
+    pub(crate) fn held(&self) -> u64 {
         self.nodes.iter().map(|node| node.held()).sum()
     }
 

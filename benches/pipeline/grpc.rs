@@ -47,7 +47,7 @@ service:
       exporters: [parquet/windows]
 ";
 
-pub fn run(scale: Scale) {
+pub(crate) fn run(scale: Scale) {
     one("grpc receive and walk", RECEIVE, scale, scale.of(1, 25));
     one("grpc, the whole default path", WHOLE, scale, scale.of(1, 10));
 }

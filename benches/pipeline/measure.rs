@@ -6,7 +6,7 @@ use backtrail_testkit::corpus::Corpus;
 
 /// How much data.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Scale {
+pub(crate) enum Scale {
     /// Enough to see that it works.
     Smoke,
     /// Enough to quote.
@@ -15,24 +15,24 @@ pub enum Scale {
 
 impl Scale {
     /// One of two sizes.
-    pub fn of(self, smoke: usize, full: usize) -> usize {
+    pub(crate) fn of(self, smoke: usize, full: usize) -> usize {
         if self == Self::Smoke { smoke } else { full }
     }
 }
 
 /// The traffic that all parts use: 20 services, traces of 1 to 60 spans, 512-span requests of one resource.
-pub fn corpus(scale: Scale) -> Corpus {
+pub(crate) fn corpus(scale: Scale) -> Corpus {
     Corpus::new(7, scale.of(300, 10_000))
 }
 
 /// Prints a line.
-pub fn print(line: &str) {
+pub(crate) fn print(line: &str) {
     // A closed pipe ends the output, not the measurement.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// CPU model, cores and memory.
-pub fn machine() -> String {
+pub(crate) fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, key: &str| {
         text.lines()
@@ -48,20 +48,20 @@ pub fn machine() -> String {
 }
 
 /// CPU seconds of this thread.
-pub fn thread_cpu() -> f64 {
+pub(crate) fn thread_cpu() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
 }
 
 /// Resident memory of this process, bytes.
-pub fn rss() -> u64 {
+pub(crate) fn rss() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
 }
 
 /// The least of several runs of `pass`, nanoseconds of this thread's CPU time a span: what the work costs when nobody
 /// disturbs it.
-pub fn least_ns_per_span(runs: usize, spans: usize, mut pass: impl FnMut(u64)) -> f64 {
+pub(crate) fn least_ns_per_span(runs: usize, spans: usize, mut pass: impl FnMut(u64)) -> f64 {
     let mut least = f64::MAX;
     for run in 0..runs.max(1) {
         let before = thread_cpu();

@@ -9,7 +9,7 @@ use crate::measure::{Scale, corpus, print, rss};
 
 const SECOND: u64 = 1_000_000_000;
 
-pub fn run(scale: Scale) {
+pub(crate) fn run(scale: Scale) {
     let corpus = corpus(scale);
     let wanted = scale.of(10_000, 1_000_000) as u64;
     let mut chain = Chain::new(&[("trace_assembly", json!({ "decision_wait": "30s", "max_bytes": "4GiB" }))], None);

@@ -31,14 +31,14 @@ struct Sums {
 }
 
 /// The state of the owned path.
-pub struct Owned {
+pub(crate) struct Owned {
     traces: HashMap<Vec<u8>, Vec<(Arc<str>, Span)>>,
     edges: HashMap<(Arc<str>, Arc<str>, String), Edge>,
     groups: HashMap<(String, Vec<String>, bool), u64>,
     tests: HashMap<(Arc<str>, String), Sums>,
     file: std::fs::File,
     /// Spans that were kept.
-    pub kept: u64,
+    pub(crate) kept: u64,
 }
 
 fn string<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
@@ -51,7 +51,7 @@ fn string<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
 
 impl Owned {
     /// A path that writes to `file`.
-    pub fn new(file: &Path) -> Self {
+    pub(crate) fn new(file: &Path) -> Self {
         Self {
             traces: HashMap::new(),
             edges: HashMap::new(),
@@ -63,7 +63,7 @@ impl Owned {
     }
 
     /// Decodes a request, normalizes the routes and puts its spans to their traces.
-    pub fn request(&mut self, bytes: &[u8]) {
+    pub(crate) fn request(&mut self, bytes: &[u8]) {
         let request = ExportTraceServiceRequest::decode(bytes).expect("the corpus is valid");
         for resource in request.resource_spans {
             let attributes = resource.resource.map(|resource| resource.attributes).unwrap_or_default();
@@ -79,7 +79,7 @@ impl Owned {
     }
 
     /// Decides every trace, counts it, and writes the kept ones.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let mut kept = Vec::new();
         for (id, mut spans) in std::mem::take(&mut self.traces) {
             spans.sort_by(|a, b| {

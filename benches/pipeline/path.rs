@@ -12,7 +12,7 @@ use crate::owned::Owned;
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_760_000_000 * SECOND;
 
-pub fn run(scale: Scale) {
+pub(crate) fn run(scale: Scale) {
     let corpus = corpus(scale);
     let runs = scale.of(1, 5);
     let folder = tempfile::tempdir().expect("a temporary folder");

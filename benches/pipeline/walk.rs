@@ -11,7 +11,7 @@ use prost::Message;
 
 use crate::measure::{Scale, corpus, least_ns_per_span, print};
 
-pub fn run(scale: Scale) {
+pub(crate) fn run(scale: Scale) {
     let corpus = corpus(scale);
     let runs = scale.of(1, 7);
     let requests: Vec<Bytes> = corpus.requests.iter().map(|request| Bytes::from(request.pass(1))).collect();

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::incident::{self, BUILT_IN};
+use super::incident::{self, BUILT_IN, GIVEN_SLICE};
 use super::load::{self, Override};
 use crate::cli::{Eval, Exit, Failure, Out, Progress};
 use crate::render::time::length;
@@ -19,8 +19,6 @@ use crate::render::time::length;
 use case::Case;
 use score::Judged;
 
-/// Slices of a given window: short, so that the baseline splits into enough blocks.
-const SLICE: &str = "5s";
 /// All quiet time that a case has (and as much as a verdict may look back).
 const BASELINE: &str = "24h";
 
@@ -45,7 +43,11 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
             Ok(result) => judged.push(result),
             Err(failure) => {
                 failed += 1;
-                tracing::error!(case = case.id, error = format!("{:#}", failure.error), "the case could not be replayed");
+                tracing::error!(
+                    case = case.id,
+                    error = format!("{:#}", failure.error),
+                    "the case could not be replayed"
+                );
             }
         }
         progress.step();
@@ -63,7 +65,7 @@ fn judge(case: &Case, args: &Eval, scratch: &Path, progress: &Progress) -> Resul
     let mut set = overrides(case, args.shards, scratch);
     set.extend_from_slice(&args.set.set);
     let config = load::text("built-in pipeline", BUILT_IN, &set)?;
-    let replayed = incident::replay(config, true, progress)?;
+    let replayed = incident::replay(config, progress)?;
     if let Some(error) = replayed.report.errors.first() {
         return Err(Failure::from(anyhow::Error::msg(error.clone())));
     }
@@ -79,7 +81,6 @@ fn overrides(case: &Case, shards: usize, scratch: &Path) -> Vec<Override> {
         set("processors.verdict.baseline", json!(BASELINE)),
         set("processors.verdict.every_revision", json!(false)),
         set("processors.verdict.max_suspects", json!(1000)),
-        set("service.slice", json!(SLICE)),
         set("service.slice_origin", json!(case.window.start.0)),
         set("service.shards", json!(shards)),
         set("service.data_dir", json!(scratch)),

@@ -58,7 +58,7 @@ fn trace(random: &mut SmallRng, start: u64, faulty: bool, all: &mut Vec<(u64, &'
     let wire = random.random_range(200_000..400_000);
     let cart = random.random_range(3..5) * MILLISECOND;
     let rows = [
-        ("shop", "POST /checkout", 2, None, 0, cart + work + 4 * wire + 2 * MILLISECOND, false),
+        ("shop", "POST /checkout", 2, None, 0, cart + work + 4 * wire + 2 * MILLISECOND, failed),
         ("shop", "GET cart", 3, Some(0), MILLISECOND, cart + 2 * wire, false),
         ("cart", "GET /cart/{id}", 2, Some(1), MILLISECOND + wire, cart, false),
         ("shop", "POST payment", 3, Some(0), MILLISECOND + cart + 2 * wire, work + 2 * wire, failed),

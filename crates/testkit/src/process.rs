@@ -31,6 +31,8 @@ impl Collector {
         let file = dir.join("pipeline.yaml");
         std::fs::write(&file, config).expect("the test's folder is writable");
         let ready_file = dir.join("ready.json");
+        // A run before this one may have left its own.
+        let _ = std::fs::remove_file(&ready_file);
         let log = std::fs::File::create(dir.join("log.txt")).expect("the test's folder is writable");
         let mut child = Command::new(binary)
             .args(["run", "--config"])
