@@ -2,7 +2,7 @@
 //!
 //! The rules that differ from plain JSON of protobuf: ids are hex in either case, enums are integers (names are
 //! understood), names are lowerCamelCase only. 64-bit integers are strings or numbers, unknown fields are ignored, and
-//! null is the same as absent. Both directions are driven by the tables of the schema tables of this crate.
+//! null is the same as absent. Both directions are driven by the schema tables of this crate.
 
 mod encoding;
 mod read;

@@ -113,7 +113,12 @@ struct Named<'a> {
 
 impl<'a> Named<'a> {
     fn set(&mut self, key: &[u8], value: Scalar<'a>) {
-        let Scalar::Str(text) = value else { return };
+        let text = match value {
+            Scalar::Str(text) => text,
+            Scalar::Absent => return,
+            // As everywhere, the last of equal keys wins, and a name that is no string is no name.
+            _ => &[],
+        };
         let field = match key {
             b"service.name" => &mut self.service,
             b"service.namespace" => &mut self.namespace,
@@ -138,7 +143,9 @@ fn read_resource(hash: u64, fields: &[u8], spec: &WalkSpec, interner: &mut Inter
         if field == key(1, LEN) {
             read_attributes(cursor.bytes()?, |name, value| {
                 named.set(name, value);
-                spec.columns(name, keys::hash(name), |column| slots[column] = value.owned());
+                if let Some(value) = value.owned() {
+                    spec.columns(name, keys::hash(name), |column| slots[column] = Some(value.clone()));
+                }
             })?;
         } else {
             check::field::<false>(&schema::RESOURCE_SPANS, field, &mut cursor, MAX_DEPTH - 1)?;

@@ -211,6 +211,10 @@ pub(super) fn attribute(
 }
 
 fn take(name: &[u8], hash: u64, value: SlotValue, columns: &mut [SlotValue], spec: &WalkSpec, found: &mut Found) {
+    if value == SlotValue::Absent {
+        // No value is no attribute: an earlier one of the same key stays.
+        return;
+    }
     if let Some(known) = keys::known(name, hash) {
         found.set(known, value);
     }
