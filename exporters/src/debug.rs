@@ -2,8 +2,11 @@
 //!
 //! ```yaml
 //! exporters:
-//!   debug: { verbosity: normal }
+//!   debug: { verbosity: normal, signals: [incidents, verdicts] }
 //! ```
+//!
+//! Without `signals` it asks for all that reaches its pipeline, also for what nobody else wants there: behind a global
+//! node that is every trace, through one thread.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -36,6 +39,8 @@ pub enum Verbosity {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// What is shown; everything when it is empty.
+    pub signals: Vec<Signal>,
     /// How much is shown: `basic`, `normal` or `detailed`.
     pub verbosity: Verbosity,
     /// Batches that are shown each second before sampling begins.
@@ -48,7 +53,13 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { verbosity: Verbosity::Basic, sampling_initial: 2, sampling_thereafter: 1, use_internal_logger: true }
+        Self {
+            signals: Vec::new(),
+            verbosity: Verbosity::Basic,
+            sampling_initial: 2,
+            sampling_thereafter: 1,
+            use_internal_logger: true,
+        }
     }
 }
 
@@ -60,7 +71,7 @@ impl Component for Config {
     type Node = dyn Exporter;
 
     fn accepts(&self) -> Signals {
-        Signals::of(&Signal::ALL)
+        if self.signals.is_empty() { Signals::of(&Signal::ALL) } else { self.signals.iter().copied().collect() }
     }
 
     fn emits(&self) -> Signals {
@@ -213,6 +224,13 @@ mod tests {
         let batch = traces(&cx, 0..3, 2);
         debug.export(&batch).await.expect("taken");
         assert_eq!(cx.stats().sent.load(Ordering::Relaxed), batch.data.items());
+    }
+
+    #[test]
+    fn asks_for_the_listed_signals_alone() {
+        let config: Config = serde_json::from_str(r#"{"signals": ["verdicts", "edges"]}"#).expect("settings");
+        assert_eq!(config.accepts(), Signals::of(&[Signal::Edges, Signal::Verdicts]));
+        assert_eq!(Config::default().accepts(), Signals::of(&Signal::ALL));
     }
 
     #[test]

@@ -286,7 +286,11 @@ mod tests {
 
     #[test]
     fn wrong_usage_is_exit_code_2() {
-        for line in [&["backtrail", "run", "--set", "novalue"][..], &["backtrail", "eval"], &["backtrail", "graph", "--format", "x"]] {
+        for line in [
+            &["backtrail", "run", "--set", "novalue"][..],
+            &["backtrail", "eval"],
+            &["backtrail", "graph", "--format", "x"],
+        ] {
             let error = Cli::try_parse_from(line).expect_err("must not parse");
             assert_eq!(error.exit_code(), 2, "{line:?}");
         }

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use crate::COMPONENTS;
 use crate::cli::{Components, Exit, Failure, Out};
+use crate::render::WIDTH;
 use crate::render::table::Table;
 use crate::render::text::hanging;
-use crate::render::WIDTH;
 
 /// Runs the command.
 pub(crate) fn run(args: &Components, out: &mut Out) -> Result<Exit, Failure> {

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::incident::{self, BUILT_IN, GIVEN_SLICE};
+use super::incident::{self, BUILT_IN};
 use super::load::{self, Override};
 use crate::cli::{Eval, Exit, Failure, Out, Progress};
 use crate::render::time::length;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backtrail_model::data::{Batch, Data};
+use backtrail_model::edges::EdgeSlice;
 use backtrail_model::patch_request::PatchRequest;
 use backtrail_model::spectra::SpectraSlice;
 use backtrail_model::time::SliceGrid;
@@ -19,6 +20,7 @@ use super::load::{self, Override};
 use super::runtime;
 use crate::cli::{Failure, Progress, Span};
 use crate::render::text::grouped;
+use crate::render::{Paint, hops, verdict};
 
 /// The pipeline of `replay` and `eval`: everything up to the verdict, nothing on disk.
 pub(crate) const BUILT_IN: &str = include_str!("built_in.yaml");
@@ -29,8 +31,10 @@ pub(crate) struct Replayed {
     pub(crate) verdicts: Vec<Arc<Verdict>>,
     /// Patch requests.
     pub(crate) requests: Vec<Arc<PatchRequest>>,
-    /// Slices of spectra, if they were wanted.
+    /// Slices of spectra.
     pub(crate) spectra: Vec<Arc<SpectraSlice>>,
+    /// Slices of edges.
+    pub(crate) edges: Vec<Arc<EdgeSlice>>,
     /// The grid of the slices.
     pub(crate) grid: SliceGrid,
     /// How it ended.
@@ -45,10 +49,22 @@ struct Seen {
     verdicts: BTreeMap<String, Arc<Verdict>>,
     requests: Vec<Arc<PatchRequest>>,
     spectra: Vec<Arc<SpectraSlice>>,
+    edges: Vec<Arc<EdgeSlice>>,
+}
+
+/// Slices that are remembered: some 40 hours of the default length. A longer replay forgets the oldest.
+const MOST_SLICES: usize = 10_000;
+
+/// Adds to a bounded memory.
+fn remember<T>(slices: &mut Vec<Arc<T>>, slice: &Arc<T>) {
+    if slices.len() >= MOST_SLICES {
+        slices.drain(..MOST_SLICES / 10);
+    }
+    slices.push(Arc::clone(slice));
 }
 
 impl Seen {
-    fn see(&mut self, batch: &Batch, spectra: bool) {
+    fn see(&mut self, batch: &Batch) {
         match &batch.data {
             Data::Verdict(verdict) => {
                 if !self.verdicts.contains_key(&verdict.incident_key) {
@@ -57,17 +73,25 @@ impl Seen {
                 self.verdicts.insert(verdict.incident_key.clone(), Arc::clone(verdict));
             }
             Data::PatchRequest(request) => self.requests.push(Arc::clone(request)),
-            Data::Spectra(slice) if spectra => self.spectra.push(Arc::clone(slice)),
+            Data::Spectra(slice) => remember(&mut self.spectra, slice),
+            Data::Edges(slice) => remember(&mut self.edges, slice),
             _ => {}
         }
     }
 }
 
+impl Replayed {
+    /// The terminal face of one of its verdicts, with the whole service graph of the window.
+    pub(crate) fn face(&self, verdict: &Verdict, paint: Paint) -> String {
+        verdict::face(verdict, &hops::of_window(verdict, &self.edges, self.grid), paint)
+    }
+}
+
 /// Runs a pipeline whose inputs end.
-pub(crate) fn replay(config: Config, spectra: bool, progress: &Progress) -> Result<Replayed, Failure> {
+pub(crate) fn replay(config: Config, progress: &Progress) -> Result<Replayed, Failure> {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let eyes = Arc::clone(&seen);
-    let tap = Box::new(move |batch: &Batch| eyes.lock().see(batch, spectra));
+    let tap = Box::new(move |batch: &Batch| eyes.lock().see(batch));
     let from = progress.elapsed();
     let (grid, report) = runtime()?.block_on(async {
         let running = engine::start(config, Some(tap)).await.map_err(load::not_started)?;
@@ -76,8 +100,9 @@ pub(crate) fn replay(config: Config, spectra: bool, progress: &Progress) -> Resu
     })?;
     let mut seen = std::mem::take(&mut *seen.lock());
     let verdicts = seen.order.iter().filter_map(|key| seen.verdicts.remove(key)).collect();
-    let (requests, spectra) = (seen.requests, seen.spectra);
-    Ok(Replayed { verdicts, requests, spectra, grid, report, took: progress.elapsed().saturating_sub(from) })
+    let took = progress.elapsed().saturating_sub(from);
+    let Seen { requests, spectra, edges, .. } = seen;
+    Ok(Replayed { verdicts, requests, spectra, edges, grid, report, took })
 }
 
 /// Waits for the end and shows how far it is. Ctrl-C stops it in order.
@@ -97,9 +122,8 @@ async fn watch(running: Running, progress: &Progress) -> Report {
 
 fn how_far(handle: &Handle) -> String {
     let status = handle.status();
-    let sum = |part: &str| -> u64 {
-        status.nodes.iter().filter(|row| row.node.starts_with(part)).map(|row| row.sent).sum()
-    };
+    let sum =
+        |part: &str| -> u64 { status.nodes.iter().filter(|row| row.node.starts_with(part)).map(|row| row.sent).sum() };
     format!("{} spans", grouped(sum("receivers.")))
 }
 

@@ -5,7 +5,6 @@ use super::load::{self, Override};
 use crate::cli::{Exit, Failure, Out, Progress, Replay};
 use crate::render::text::grouped;
 use crate::render::time::length;
-use crate::render::verdict;
 use backtrail_pipeline::config::Config;
 
 /// Runs the command.
@@ -15,7 +14,7 @@ pub(crate) fn run(args: &Replay, out: &mut Out) -> Result<Exit, Failure> {
         return Err(Failure::usage(message, "name a folder with traces.otlp.jsonl[.gz|.zst], or such a file"));
     }
     let progress = Progress::spinner("loading");
-    let replayed = incident::replay(configuration(args)?, false, &progress)?;
+    let replayed = incident::replay(configuration(args)?, &progress)?;
     drop(progress);
     if args.json {
         for verdict in &replayed.verdicts {
@@ -47,7 +46,7 @@ fn configuration(args: &Replay) -> Result<Config, Failure> {
 
 fn show(replayed: &Replayed, verdict_only: bool, out: &mut Out) -> Result<(), Failure> {
     for verdict in &replayed.verdicts {
-        out.text(&verdict::face(verdict, out.paint()))?;
+        out.text(&replayed.face(verdict, out.paint()))?;
         out.line("")?;
     }
     if replayed.verdicts.is_empty() {

@@ -74,7 +74,8 @@ async fn serve(config: Config, ready_file: Option<&Path>) -> Result<Report, Fail
 }
 
 fn taken(error: backtrail_console::ListenerError) -> Failure {
-    Failure::from(error).hint("another backtrail may run; set service.admin.endpoint to another address, or to \"\" for none")
+    Failure::from(error)
+        .hint("another backtrail may run; set service.admin.endpoint to another address, or to \"\" for none")
 }
 
 /// Waits for the end. The first signal begins the ordered shutdown, the second ends the process at once.

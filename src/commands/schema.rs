@@ -26,7 +26,8 @@ pub(crate) fn run(args: &Schema, out: &mut Out) -> Result<Exit, Failure> {
 
 /// Every generated page: path below the folder, and content.
 fn pages() -> Result<Vec<(String, String)>, Failure> {
-    let mut pages = vec![("pipeline.schema.json".to_owned(), serde_json::to_string_pretty(&schema(&COMPONENTS))? + "\n")];
+    let mut pages =
+        vec![("pipeline.schema.json".to_owned(), serde_json::to_string_pretty(&schema(&COMPONENTS))? + "\n")];
     pages.extend(reference::pages(&COMPONENTS).into_iter().map(|page| (page.path, page.text)));
     pages.push(("cli.md".to_owned(), command_line()));
     for (name, schema) in schemas::documents() {

@@ -9,7 +9,10 @@ use super::{Paint, WIDTH};
 
 /// Columns of the tree; the numbers of a call stand right of it.
 const TREE: usize = 52;
-const MARK: &str = "<< SICK";
+/// Marks a call that is sick and shows it.
+const SICK: &str = "<< SICK";
+/// Marks a call that differs significantly, though little.
+const CHANGED: &str = "<< changed";
 
 /// Draws the hops from the entry points down. A service that is reached a second time is named, not drawn again.
 pub(crate) fn tree(hops: &[Hop], paint: Paint) -> String {
@@ -58,9 +61,16 @@ fn reach<'a>(hops: &'a [Hop], from: &'a str, reached: &mut BTreeSet<&'a str>) {
 }
 
 fn head() -> String {
-    format!("{:TREE$}{:>9} {:>8} {:>9} {:>9}  {:<8}", "", "calls", "errors", "p95", "before", "")
-        .trim_end()
-        .to_owned()
+    format!("{:TREE$}{:>9} {:>8} {:>9} {:>9}  {:<8}", "", "calls", "errors", "p95", "before", "").trim_end().to_owned()
+}
+
+/// The verdict tests means of what is lost on the way; what a person sees here are the errors and the p95.
+fn mark(hop: &Hop) -> &'static str {
+    match hop.sick {
+        false => "",
+        true if hop.errors > 0.0 || hop.p95_ms > 1.2 * hop.baseline_p95_ms => SICK,
+        true => CHANGED,
+    }
 }
 
 struct Drawing<'a> {
@@ -99,9 +109,14 @@ impl<'a> Drawing<'a> {
             millis(hop.p95_ms),
             millis(hop.baseline_p95_ms)
         );
-        let text = format!("{left}{:pad$}{numbers}{}", "", if hop.sick { MARK } else { "" });
+        let text = format!("{left}{:pad$}{numbers}{}", "", mark(hop));
         debug_assert!(text.chars().count() <= WIDTH + 8, "{text}");
-        self.lines.push(if hop.sick { self.paint.bad(text.trim_end()) } else { text.trim_end().to_owned() });
+        let text = text.trim_end();
+        self.lines.push(match mark(hop) {
+            SICK => self.paint.bad(text),
+            CHANGED => self.paint.warn(text),
+            _ => text.to_owned(),
+        });
         if hop.retries > 0.0 {
             let each = format!("{:.2} attempts a request, {} retries", hop.attempts_per_request, count(hop.retries));
             self.lines.push(self.paint.warn(&format!("{indent}|    {each}")));
@@ -129,7 +144,12 @@ mod tests {
 
     #[test]
     fn the_sick_call_is_marked_in_the_text() {
-        let hops = [hop("", "front", false), hop("front", "cart", false), hop("front", "pay", true), hop("cart", "pay", false)];
+        let hops = [
+            hop("", "front", false),
+            hop("front", "cart", false),
+            hop("front", "pay", true),
+            hop("cart", "pay", false),
+        ];
         insta::assert_snapshot!(tree(&hops, Paint::new(false)));
     }
 

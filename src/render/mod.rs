@@ -1,6 +1,7 @@
 //! What people see in a terminal: plain text, at most [`WIDTH`] columns, readable without colour.
 
 pub(crate) mod graph;
+pub(crate) mod hops;
 mod paint;
 pub(crate) mod suspects;
 pub(crate) mod table;

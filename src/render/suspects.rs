@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use backtrail_model::verdict::{Entity, Evidence, Suspect, Supports, Verdict};
+use backtrail_model::verdict::{Entity, Evidence, Supports, Suspect, Verdict};
 
 use super::table::Table;
 use super::text::{bar, count, fit, hanging};
@@ -63,7 +63,11 @@ pub(crate) fn case(verdict: &Verdict, suspect: &Suspect, paint: Paint) -> String
         let _ = writeln!(text, "{}", hanging("  score    ", &suspect.score.formula, WIDTH));
     }
     if !suspect.ochiai.is_empty() {
-        let _ = writeln!(text, "{}", hanging("  ochiai   ", &format!("ef/sqrt((ef+nf)*(ef+ep)) = {}", suspect.ochiai), WIDTH));
+        let _ = writeln!(
+            text,
+            "{}",
+            hanging("  ochiai   ", &format!("ef/sqrt((ef+nf)*(ef+ep)) = {}", suspect.ochiai), WIDTH)
+        );
     }
     for (i, (part, value)) in parts(suspect).into_iter().enumerate() {
         let head = if i == 0 { "  parts    " } else { "           " };

@@ -21,7 +21,9 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
 /// `head`, then `text` wrapped to `width` columns with the later lines set in below it.
 pub(crate) fn hanging(head: &str, text: &str, width: usize) -> String {
     let indent = head.chars().count();
-    wrap(text, width.saturating_sub(indent)).join(&format!("\n{}", " ".repeat(indent))).pipe(|body| head.to_owned() + &body)
+    wrap(text, width.saturating_sub(indent))
+        .join(&format!("\n{}", " ".repeat(indent)))
+        .pipe(|body| head.to_owned() + &body)
 }
 
 /// Cuts `text` to `width` characters, with two dots where something is missing.
@@ -36,7 +38,11 @@ pub(crate) fn fit(text: &str, width: usize) -> String {
 pub(crate) fn count(value: f64) -> String {
     let whole = value.trunc() as u64;
     let tenths = (value.fract() * 10.0).round() as u64;
-    if tenths == 0 || value >= 1000.0 { grouped(value.round() as u64) } else { format!("{}", whole as f64 + tenths as f64 / 10.0) }
+    if tenths == 0 || value >= 1000.0 {
+        grouped(value.round() as u64)
+    } else {
+        format!("{}", whole as f64 + tenths as f64 / 10.0)
+    }
 }
 
 /// A count with separators.
@@ -94,7 +100,10 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         assert_eq!([count(118.0), count(1204.0), count(2.25), count(0.0)], ["118", "1,204", "2.3", "0"]);
-        assert_eq!([millis(0.424), millis(95.0), millis(812.4), millis(1240.0), millis(0.0)], ["0.42 ms", "95.0 ms", "812 ms", "1.24 s", "-"]);
+        assert_eq!(
+            [millis(0.424), millis(95.0), millis(812.4), millis(1240.0), millis(0.0)],
+            ["0.42 ms", "95.0 ms", "812 ms", "1.24 s", "-"]
+        );
         assert_eq!([percent(3.0, 90.0), percent(5.0, 5.0), percent(0.0, 0.0)], ["3.3 %", "100 %", "-"]);
         assert_eq!(bar(0.5, 4), "##..");
         assert_eq!(bar(7.0, 2), "##");

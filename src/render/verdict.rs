@@ -1,19 +1,19 @@
 //! The terminal face of a verdict: the same document as `--json`, in the order in which a person asks.
 
 use backtrail_model::incident::{Endpoint, Status};
-use backtrail_model::verdict::{Confidence, Verdict};
+use backtrail_model::verdict::{Confidence, Hop, Verdict};
 
 use super::text::{count, hanging, millis, percent, wrap};
 use super::time::{clock, length, moment};
 use super::{Paint, WIDTH, graph, suspects};
 
-/// Draws a verdict.
-pub(crate) fn face(verdict: &Verdict, paint: Paint) -> String {
+/// Draws a verdict. `graph` is the service graph of its window; without one, the verdict's own part of it is drawn.
+pub(crate) fn face(verdict: &Verdict, graph: &[Hop], paint: Paint) -> String {
     let mut page = Page { text: String::new(), paint };
     page.title(verdict);
     page.cause(verdict);
-    page.section("where it spreads", "a sick call is drawn ==> and marked");
-    page.raw(&graph::tree(&verdict.propagation, paint));
+    page.section("service graph", "p95 at the caller; a sick call is drawn ==> and marked");
+    page.raw(&graph::tree(if graph.is_empty() { &verdict.propagation } else { graph }, paint));
     page.section("suspects", "ef ep nf np: traces failing and passing, with and without the suspect");
     page.raw(&suspects::services(verdict, paint));
     if let Some(first) = verdict.of_kind("service").next() {
@@ -190,14 +190,14 @@ pub(crate) mod tests {
 
     #[test]
     fn the_face_of_a_verdict() {
-        let text = face(&sample(), Paint::new(false));
+        let text = face(&sample(), &[], Paint::new(false));
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         insta::assert_snapshot!(text);
     }
 
     #[test]
     fn colour_only_repeats_what_the_text_says() {
-        let (plain, coloured) = (face(&sample(), Paint::new(false)), face(&sample(), Paint::new(true)));
+        let (plain, coloured) = (face(&sample(), &[], Paint::new(false)), face(&sample(), &[], Paint::new(true)));
         assert_ne!(plain, coloured);
         assert_eq!(strip(&coloured), plain);
     }
@@ -209,7 +209,7 @@ pub(crate) mod tests {
         verdict.cause = "inconclusive, because 12 traces are too few".to_owned();
         verdict.suspects.clear();
         verdict.propagation.clear();
-        let text = face(&verdict, Paint::new(false));
+        let text = face(&verdict, &[], Paint::new(false));
         assert!(text.contains("inconclusive, revision") && text.contains("no suspect"), "{text}");
     }
 

@@ -170,7 +170,10 @@ mod tests {
         let fake = Fake::new();
         let (code, all) = ask(&fake, "/status").await;
         let all: serde_json::Value = serde_json::from_str(&all).expect("json");
-        assert_eq!((code, all["status"].as_str(), all["nodes"].as_array().map(Vec::len)), (200, Some("StatusOK"), Some(2)));
+        assert_eq!(
+            (code, all["status"].as_str(), all["nodes"].as_array().map(Vec::len)),
+            (200, Some("StatusOK"), Some(2))
+        );
         let (_, keep) = ask(&fake, "/status?pipeline=keep").await;
         let keep: serde_json::Value = serde_json::from_str(&keep).expect("json");
         assert_eq!(keep["nodes"][0]["node"], "receivers.otlp");

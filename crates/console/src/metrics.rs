@@ -24,7 +24,11 @@ impl Process {
     pub fn read() -> Self {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        Self { resident_bytes: field(&status, "VmRSS:") * 1024, cpu_millis: cpu(&stat), threads: field(&status, "Threads:") }
+        Self {
+            resident_bytes: field(&status, "VmRSS:") * 1024,
+            cpu_millis: cpu(&stat),
+            threads: field(&status, "Threads:"),
+        }
     }
 }
 

@@ -24,7 +24,10 @@ pub fn verdict(incident: &Incident, judgement: &Judgement, provenance: Provenanc
     };
     Verdict {
         schema_version: SCHEMA_VERSION.into(),
-        reproduce: format!("backtrail replay --verdict {id}"),
+        reproduce: format!(
+            "backtrail replay RECORDING --window {}..{}",
+            incident.window.start_unix_nano, incident.window.end_unix_nano
+        ),
         id,
         incident_key: incident.incident_key.clone(),
         revision: incident.revision,

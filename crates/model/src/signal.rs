@@ -2,8 +2,12 @@
 
 use std::fmt;
 
-/// One kind of data on an edge of the graph.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One kind of data on an edge of the graph. Its name in YAML is [`Signal::name`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Signal {
     /// Received spans, in any order.
@@ -144,6 +148,13 @@ impl fmt::Debug for Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signal_is_written_by_its_name() {
+        for signal in Signal::ALL {
+            assert_eq!(serde_json::to_value(signal).expect("a string"), signal.name());
+        }
+    }
 
     #[test]
     fn sets_behave_as_sets() {

@@ -109,7 +109,8 @@ fn search(dir: &Path, depth: usize, cases: &mut Vec<Case>) -> anyhow::Result<()>
         cases.push(read(dir, &label).with_context(|| format!("{} is no label", label.display()))?);
         return Ok(());
     }
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     entries.sort();
     for entry in entries.iter().filter(|entry| depth > 0 && entry.is_dir()) {
         search(entry, depth - 1, cases)?;

@@ -41,7 +41,8 @@ impl Judged {
     /// The case in `--json`. With several causes a rank is that of the best placed one.
     pub(super) fn document(&self) -> Value {
         let best = |ranks: &Vec<Option<u32>>| ranks.iter().flatten().min().copied();
-        let ranks: BTreeMap<&str, Option<u32>> = self.ranks.iter().map(|(level, ranks)| (*level, best(ranks))).collect();
+        let ranks: BTreeMap<&str, Option<u32>> =
+            self.ranks.iter().map(|(level, ranks)| (*level, best(ranks))).collect();
         let top: Vec<&str> = self.top.iter().map(|(name, _)| name.as_str()).collect();
         json!({ "id": self.id, "system": self.system, "class": self.class, "mode": MODE, "ranks": ranks, "top": top })
     }
@@ -50,7 +51,8 @@ impl Judged {
 /// Ranks the label among the suspects of the last verdict.
 pub(super) fn judge(case: &Case, replayed: &Replayed) -> Judged {
     let verdict = replayed.verdicts.last();
-    let labelled = [("service", &case.truth.services), ("edge", &case.truth.edges), ("function", &case.truth.functions)];
+    let labelled =
+        [("service", &case.truth.services), ("edge", &case.truth.edges), ("function", &case.truth.functions)];
     let mut ranks = BTreeMap::new();
     for (level, causes) in labelled.into_iter().filter(|(_, causes)| !causes.is_empty()) {
         let scores = verdict.map(|verdict| scores(verdict, level)).unwrap_or_default();

@@ -94,7 +94,11 @@ pub(super) fn table(rows: &[Row], paint: Paint) -> Vec<String> {
             *line = paint.bold(line);
         }
     }
-    lines.push(paint.dim("percent of cases whose culprit is among the first k; ties count against us; floor: trace-level Ochiai"));
+    lines.push(
+        paint.dim(
+            "percent of cases whose culprit is among the first k; ties count against us; floor: trace-level Ochiai",
+        ),
+    );
     lines
 }
 
@@ -139,7 +143,8 @@ mod tests {
     fn shares_are_counted_by_class_and_over_all() {
         let cases = [case("network", Some(1), Some(4)), case("network", Some(3), None), case("code", None, Some(1))];
         let rows = summarize(&cases);
-        let seen: Vec<_> = rows.iter().map(|row| (row.class.as_str(), row.n, row.as1, row.as3, row.floor_as5)).collect();
+        let seen: Vec<_> =
+            rows.iter().map(|row| (row.class.as_str(), row.n, row.as1, row.as3, row.floor_as5)).collect();
         assert_eq!(
             seen,
             [
