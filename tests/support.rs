@@ -81,7 +81,7 @@ pub(crate) fn read(windows: &Path, table: &str) -> Vec<RecordBatch> {
     let mut batches = Vec::new();
     for file in files(windows, table) {
         let file = std::fs::File::open(file).expect("the file is there");
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|builder| builder.build());
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(ParquetRecordBatchReaderBuilder::build);
         batches.extend(reader.expect("valid Parquet").map(|batch| batch.expect("valid rows")));
     }
     batches

@@ -1,4 +1,4 @@
-//! DuckDB, polars and pyarrow read every table alike; a damaged patch queue is found and named.
+//! `DuckDB`, polars and pyarrow read every table alike; a damaged patch queue is found and named.
 
 use std::path::Path;
 use std::process::Command;

@@ -11,7 +11,7 @@ use crate::measure::{Scale, corpus, print};
 const RECEIVE: &str = "receivers:
   otlp: { protocols: { grpc: { endpoint: 127.0.0.1:0 } } }
 exporters:
-  debug: { verbosity: none }
+  debug: { verbosity: basic }
 service:
   admin: { endpoint: 127.0.0.1:0 }
   data_dir: data

@@ -30,6 +30,7 @@ fn pages() -> Result<Vec<(String, String)>, Failure> {
         vec![("pipeline.schema.json".to_owned(), serde_json::to_string_pretty(&schema(&COMPONENTS))? + "\n")];
     pages.extend(reference::pages(&COMPONENTS).into_iter().map(|page| (page.path, page.text)));
     pages.push(("cli.md".to_owned(), command_line()));
+    pages.push(("outputs/tables.md".to_owned(), schemas::tables()));
     for (name, schema) in schemas::documents() {
         pages.push((format!("outputs/{name}.schema.json"), serde_json::to_string_pretty(&schema)? + "\n"));
     }

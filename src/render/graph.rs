@@ -88,14 +88,15 @@ impl<'a> Drawing<'a> {
         for (i, hop) in hops.into_iter().enumerate() {
             let open = i + 1 < last;
             let again = !self.seen.insert(&hop.to);
-            self.line(hop, indent, again && self.hops.iter().any(|other| other.from == hop.to));
+            let drawn = again && self.hops.iter().any(|other| other.from == hop.to);
+            self.line(hop, indent, drawn, open);
             if !again {
                 self.children(&hop.to, &format!("{indent}{}", if open { "|   " } else { "    " }));
             }
         }
     }
 
-    fn line(&mut self, hop: &Hop, indent: &str, again: bool) {
+    fn line(&mut self, hop: &Hop, indent: &str, again: bool, open: bool) {
         let arrow = if hop.sick { "+==> " } else { "+--> " };
         let note = if again { " (above)" } else { "" };
         let room = TREE.saturating_sub(indent.len() + arrow.len() + note.len() + 1);
@@ -119,7 +120,7 @@ impl<'a> Drawing<'a> {
         });
         if hop.retries > 0.0 {
             let each = format!("{:.2} attempts a request, {} retries", hop.attempts_per_request, count(hop.retries));
-            self.lines.push(self.paint.warn(&format!("{indent}|    {each}")));
+            self.lines.push(self.paint.warn(&format!("{indent}{}    {each}", if open { "|" } else { " " })));
         }
     }
 }

@@ -65,6 +65,7 @@ mod tests {
     use backtrail_model::time::UnixNano;
 
     use super::*;
+    use crate::render::text::count;
     use crate::render::verdict::tests::sample;
 
     #[test]
@@ -82,7 +83,7 @@ mod tests {
         };
         let hops = of_window(&verdict, &[slice(0, 10_000_000), slice(1, 400_000_000), slice(400, 1)], grid);
         assert_eq!(hops.len(), 1);
-        assert!(hops[0].sick && hops[0].calls == 1.0, "{hops:?}");
+        assert!(hops[0].sick && count(hops[0].calls) == "1", "{hops:?}");
         assert!(hops[0].p95_ms > 390.0 && (9.0..11.0).contains(&hops[0].baseline_p95_ms), "{hops:?}");
     }
 }

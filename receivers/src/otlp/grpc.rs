@@ -58,7 +58,8 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 
 async fn call(request: Request<Incoming>, intake: &Arc<Intake>) -> Result<Taken, Refusal> {
     let path = request.uri().path();
-    let signal = signal(path).filter(|&signal| intake.wants(signal)).ok_or_else(|| Refusal::Unknown(path.to_owned()))?;
+    let signal =
+        signal(path).filter(|&signal| intake.wants(signal)).ok_or_else(|| Refusal::Unknown(path.to_owned()))?;
     if request.method() != Method::POST {
         return Err(Refusal::Method);
     }

@@ -108,7 +108,9 @@ impl Refusal {
                 format!("content type '{name}' is not supported; use application/x-protobuf or application/json")
             }
             Self::Method => "method is not allowed; use POST".to_owned(),
-            Self::Unknown(name) => format!("'{name}' is not served here: no such path, or no pipeline that takes its signal"),
+            Self::Unknown(name) => {
+                format!("'{name}' is not served here: no such path, or no pipeline that takes its signal")
+            }
             Self::NotTaken(why) => format!("{why}; send again later"),
             Self::Rejected => "the pipeline refused this data for good".to_owned(),
         }

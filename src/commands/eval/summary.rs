@@ -158,8 +158,7 @@ mod tests {
     #[test]
     fn several_causes_share_a_case() {
         let ranks = vec![Some(1), Some(3)];
-        assert_eq!(share(&[&ranks], 1), 100.0);
-        assert_eq!(share(&[&vec![Some(1), Some(4)]], 3), 50.0);
-        assert_eq!(share(&[&ranks], 5), 100.0);
+        let shares = [share(&[&ranks], 1), share(&[&vec![Some(1), Some(4)]], 3), share(&[&ranks], 5)];
+        assert_eq!(shares.map(|share| share as u32), [100, 50, 100]);
     }
 }
