@@ -56,7 +56,11 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
     drop(progress);
     print(&judged, args, out)?;
     if !args.json {
-        out.line(&format!("\n{} cases in {}; {failed} could not be replayed", judged.len() + failed, length(took)))?;
+        out.line(&format!(
+            "\ncases: {}; could not be replayed: {failed}; took {}",
+            judged.len() + failed,
+            length(took)
+        ))?;
     }
     Ok(if failed == 0 { Exit::Ok } else { Exit::Problem })
 }

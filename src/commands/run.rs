@@ -59,7 +59,7 @@ async fn serve(config: Config, ready_file: Option<&Path>) -> Result<Report, Fail
         let running = engine::start(config, None).await.map_err(load::not_started)?;
         admin.attach(running.handle());
         let listening = running.status().listening;
-        tracing::info!(?address, "ready");
+        tracing::info!(admin = address.map_or_else(|| "off".to_owned(), |at| at.to_string()), "ready");
         if let Some(path) = ready_file {
             let ready = serde_json::json!({ "admin": address, "listening": listening });
             let written = publish(path, ready.to_string().as_bytes());

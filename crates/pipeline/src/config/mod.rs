@@ -74,7 +74,7 @@ pub fn load(path: &Path, components: &Components, set: &[(String, Value)]) -> Re
             line: 1,
             column: 1,
             message: format!("the configuration cannot be read: {reason}"),
-            hint: "check the path, or write a pipeline with `backtrail init sidecar`".to_owned(),
+            hint: "check the path, or copy pipeline.yaml, or one of examples/".to_owned(),
         }]
     })?;
     load_str(&name, &text, components, set)

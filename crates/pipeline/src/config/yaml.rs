@@ -37,7 +37,7 @@ pub(super) fn parse(text: &str, report: &mut Report<'_>) -> Option<Node> {
         }
     }
     if builder.root.is_none() {
-        builder.report.problem(Pos::START, "the file is empty", "write a pipeline with `backtrail init sidecar`");
+        builder.report.problem(Pos::START, "the file is empty", "copy pipeline.yaml, or one of examples/");
     }
     builder.root
 }

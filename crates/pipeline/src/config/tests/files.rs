@@ -16,7 +16,7 @@ fn settings(config: &Config, node: &str) -> Value {
 
 #[test]
 fn text_that_is_no_configuration_says_so() {
-    assert_eq!(problems(""), ["1:1 the file is empty / write a pipeline with `backtrail init sidecar`"]);
+    assert_eq!(problems(""), ["1:1 the file is empty / copy pipeline.yaml, or one of examples/"]);
     assert_eq!(problems("5"), ["1:1 the file is no map of sections / begin with 'receivers:'"]);
     assert_eq!(problems("--- {}\n---\na: b"), ["2:1 a second document starts here / keep one document in a file"]);
     let unclosed = after("receivers: [otlp]", "receivers: [otlp");
