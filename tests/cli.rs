@@ -133,6 +133,26 @@ fn status_prints_every_node_as_json() {
 }
 
 #[test]
+fn sighup_takes_new_settings_and_survives_a_bad_file() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let collector = Collector::start(binary(), dir.path(), &keep_all());
+    let logged = |what: &str| {
+        backtrail_testkit::process::wait_for(what, || collector.log().contains(what).then_some(()));
+    };
+    let file = dir.path().join("pipeline.yaml");
+    std::fs::write(&file, keep_all().replace("decision_wait: 1s", "decision_wait: 2s")).expect("writable");
+    collector.signal("HUP");
+    logged("reloaded");
+    std::fs::write(&file, keep_all().replace("decision_wait: 1s", "decision_wait: soon")).expect("writable");
+    collector.signal("HUP");
+    logged("the old configuration stays in force");
+    std::fs::write(&file, keep_all().replace("tables: [spans]", "tables: [spans, edges]")).expect("writable");
+    collector.signal("HUP");
+    logged("needs a restart");
+    collector.stop();
+}
+
+#[test]
 fn usage_errors_exit_with_2() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     assert_eq!(backtrail(dir.path(), &["runn"]).status.code(), Some(2));

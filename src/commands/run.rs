@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use backtrail_console::{Listener, Source};
 use backtrail_pipeline::config::Config;
-use backtrail_pipeline::engine::{self, Report, Running};
+use backtrail_pipeline::engine::{self, Handle, Report, Running};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::admin::Admin;
@@ -17,7 +17,7 @@ use crate::cli::{Exit, Failure, Out, Run};
 pub(crate) fn run(args: &Run, out: &mut Out) -> Result<Exit, Failure> {
     let config = load::file(&args.config, &args.set.set)?;
     let data_dir = config.service.data_dir.clone();
-    let report = runtime()?.block_on(serve(config, args.ready_file.as_deref()))?;
+    let report = runtime()?.block_on(serve(config, args))?;
     let status = serde_json::json!({
         "state": report.status.state,
         "clean": report.clean,
@@ -38,7 +38,8 @@ pub(crate) fn run(args: &Run, out: &mut Out) -> Result<Exit, Failure> {
 }
 
 /// Binds the admin listener first, so that probes are told "starting", and lets it answer until the last node is done.
-async fn serve(config: Config, ready_file: Option<&Path>) -> Result<Report, Failure> {
+async fn serve(config: Config, args: &Run) -> Result<Report, Failure> {
+    let ready_file = args.ready_file.as_deref();
     // Before anything is bound: a signal that comes early must not be lost.
     let signals = Signals::install()?;
     if let Some(stale) = ready_file.filter(|path| path.exists()) {
@@ -65,7 +66,7 @@ async fn serve(config: Config, ready_file: Option<&Path>) -> Result<Report, Fail
             let written = publish(path, ready.to_string().as_bytes());
             written.with_context(|| format!("cannot write the ready file {}", path.display()))?;
         }
-        Ok(supervise(running, signals).await)
+        Ok(supervise(running, signals, args).await)
     };
     tokio::select! {
         report = working => report,
@@ -78,16 +79,19 @@ fn taken(error: backtrail_console::ListenerError) -> Failure {
         .hint("another backtrail may run; set service.admin.endpoint to another address, or to \"\" for none")
 }
 
-/// Waits for the end. The first signal begins the ordered shutdown, the second ends the process at once.
-async fn supervise(running: Running, mut signals: Signals) -> Report {
+/// Waits for the end. The first stop signal begins the ordered shutdown, the second ends the process at once; SIGHUP
+/// reads the configuration again.
+async fn supervise(running: Running, signals: Signals, args: &Run) -> Report {
     let handle = running.handle();
+    let Signals { mut stop, mut hup } = signals;
     let ended = running.wait();
     tokio::pin!(ended);
     let mut stopping = false;
     loop {
         tokio::select! {
             report = &mut ended => return report,
-            (name, code) = signals.next() => {
+            _ = hup.recv() => reload(&handle, args).await,
+            (name, code) = stop.next() => {
                 if stopping {
                     tracing::warn!(signal = name, "second signal: exiting now");
                     std::process::exit(code);
@@ -100,18 +104,43 @@ async fn supervise(running: Running, mut signals: Signals) -> Report {
     }
 }
 
-/// The signals that stop a process.
+/// Puts the settings of a changed file into force. A bad file, or a change that needs a restart, changes nothing.
+async fn reload(handle: &Handle, args: &Run) {
+    let file = args.config.display();
+    let config = match load::file(&args.config, &args.set.set) {
+        Ok(config) => config,
+        Err(failure) => {
+            tracing::error!(%file, error = format!("{:#}", failure.error), "not reloaded: the old configuration stays in force");
+            return;
+        }
+    };
+    match handle.reload(&config).await {
+        Ok(rebuilt) => tracing::info!(%file, rebuilt = rebuilt.join(", "), "reloaded"),
+        Err(error) => tracing::error!(%file, %error, "not reloaded"),
+    }
+}
+
+/// The signals that a pipeline listens to.
 struct Signals {
+    stop: StopSignals,
+    hup: Signal,
+}
+
+/// The signals that stop a process.
+struct StopSignals {
     term: Signal,
     int: Signal,
 }
 
 impl Signals {
     fn install() -> Result<Self, Failure> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+        let stop = StopSignals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? };
+        Ok(Self { stop, hup: signal(SignalKind::hangup())? })
     }
+}
 
-    /// The next signal and the exit code of a process that dies of it.
+impl StopSignals {
+    /// The next one, and the exit code of a process that dies of it.
     async fn next(&mut self) -> (&'static str, i32) {
         tokio::select! {
             _ = self.term.recv() => ("SIGTERM", 128 + 15),

@@ -40,6 +40,7 @@ impl Collector {
             .arg("--ready-file")
             .arg(&ready_file)
             .current_dir(dir)
+            .env("RUST_LOG", "info")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
