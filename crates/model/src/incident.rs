@@ -41,8 +41,6 @@ pub enum DetectorKind {
     ErrorShift,
     /// An operation's latency rose against its own past.
     LatencyShift,
-    /// An operation's traffic vanished against its own past.
-    TrafficShift,
 }
 
 impl DetectorKind {
@@ -53,7 +51,6 @@ impl DetectorKind {
             Self::SloBurn => "slo_burn",
             Self::ErrorShift => "error_shift",
             Self::LatencyShift => "latency_shift",
-            Self::TrafficShift => "traffic_shift",
         }
     }
 }

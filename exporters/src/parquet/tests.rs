@@ -16,7 +16,6 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::RowGroupMetaData;
 use prost::Message;
 
-use super::span_rows::Row;
 use super::test_data::{START, kept, request, traces};
 use super::{Config, TableName};
 
@@ -290,47 +289,6 @@ async fn a_live_clock_publishes_what_is_over_age() {
     std::thread::sleep(std::time::Duration::from_millis(2));
     exporter.flush(false).await.expect("written");
     assert_eq!((exporter.held(), files(&dir.path().join("windows")).len()), (1, 2));
-}
-
-/// `cargo test --release -p backtrail-exporters -- --ignored --nocapture cost`
-#[tokio::test]
-#[ignore = "a measurement"]
-#[expect(clippy::disallowed_methods, reason = "a measurement")]
-async fn cost_of_a_kept_span() {
-    let corpus = backtrail_testkit::corpus::Corpus::new(1, 3000);
-    let dir = tempfile::tempdir().expect("a directory");
-    let (mut exporter, cx) = node(&config(dir.path(), &[TableName::Spans]));
-    let batches: Vec<_> = (0..4).flat_map(|pass| corpus.requests.iter().map(move |r| r.pass(pass))).collect();
-    let batches: Vec<_> = batches.into_iter().map(|bytes| kept(&cx, bytes, 1)).collect();
-    let spans: u64 = batches.iter().map(|batch| batch.data.items()).sum();
-    let carried = |batch: &Batch| match &batch.data {
-        Data::Traces(traces) => Arc::clone(traces),
-        other => panic!("{}", other.signal()),
-    };
-    let traces: Vec<_> = batches.iter().map(carried).collect();
-    let rows: Vec<_> = traces
-        .iter()
-        .enumerate()
-        .flat_map(|(b, batch)| {
-            (0..batch.records.len() as u32).map(move |n| Row { batch: b as u32, trace: n, record: n })
-        })
-        .take(131_072)
-        .collect();
-    let begin = std::time::Instant::now();
-    let (built, _) = super::span_rows::batch(&rows, &traces, cx.symbols()).expect("rows");
-    let arrow = begin.elapsed().as_nanos() / rows.len() as u128;
-    let memory = built.get_array_memory_size() / rows.len();
-    let begin = std::time::Instant::now();
-    for batch in &batches {
-        exporter.export(batch).await.expect("taken");
-    }
-    exporter.flush(true).await.expect("written");
-    let all = begin.elapsed().as_nanos() / u128::from(spans);
-    let disk: usize = files(dir.path()).values().map(Vec::len).sum();
-    let disk = disk as u64 / spans;
-    let raw = corpus.bytes_per_span();
-    let line = format!("{spans} spans of {raw:.0} B: Arrow {arrow} ns ({memory} B), file {all} ns ({disk} B) a span\n");
-    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).expect("stderr");
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub const TABLE: Table = Table {
         int64("revision", "slices", "Slices since the opening slice"),
         text("event_id", "Id of the revision's event").stored(Storage::Plain),
         text("status", "`open`, `updated`, `resolved` or `inconclusive`"),
-        text("detector", "`given_window`, `slo_burn`, `error_shift`, `latency_shift` or `traffic_shift`"),
+        text("detector", "`given_window`, `slo_burn`, `error_shift` or `latency_shift`"),
         text("slo", "The objective in words").optional(),
         double("threshold", "see `detector_unit`", "The limit that was crossed"),
         double("observed", "see `detector_unit`", "What was observed"),
