@@ -1,7 +1,8 @@
 //! The figures of the README, measured in one run: `cargo bench`. `cargo bench -- --smoke` runs everything once on
 //! little data, so that CI knows that it works; it asserts no timing.
 //!
-//! Names after `--` choose parts: walk, path, memory, grpc.
+//! Names after `--` choose parts: walk, path, memory, grpc; and stages, what each node of the path adds, which is run
+//! only when it is named.
 
 mod chain;
 mod grpc;
@@ -23,10 +24,14 @@ fn main() {
     let wanted = |part: &str| chosen.is_empty() || chosen.iter().any(|name| *name == part);
     measure::print(&format!("machine: {}", measure::machine()));
     // Memory first: the allocator holds nothing yet that would hide what the buffer takes.
-    for (part, run) in
-        [("memory", memory::run as fn(Scale)), ("walk", walk::run), ("path", path::run), ("grpc", grpc::run)]
-    {
-        if wanted(part) {
+    for (part, run) in [
+        ("memory", memory::run as fn(Scale)),
+        ("walk", walk::run),
+        ("path", path::run),
+        ("grpc", grpc::run),
+        ("stages", path::stages),
+    ] {
+        if wanted(part) && (part != "stages" || !chosen.is_empty()) {
             run(scale);
         }
     }

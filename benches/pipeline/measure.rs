@@ -59,14 +59,37 @@ pub(crate) fn rss() -> u64 {
     text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
 }
 
-/// The least of several runs of `pass`, nanoseconds of this thread's CPU time a span: what the work costs when nobody
-/// disturbs it.
-pub(crate) fn least_ns_per_span(runs: usize, spans: usize, mut pass: impl FnMut(u64)) -> f64 {
-    let mut least = f64::MAX;
-    for run in 0..runs.max(1) {
+/// CPU time of this thread in the stretches that are timed.
+#[derive(Default)]
+pub(crate) struct Stopwatch {
+    seconds: f64,
+}
+
+impl Stopwatch {
+    /// Does something on the clock.
+    pub(crate) fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let before = thread_cpu();
-        pass(run as u64 + 1);
-        least = least.min((thread_cpu() - before) * 1e9 / spans as f64);
+        let done = work();
+        self.seconds += thread_cpu() - before;
+        done
     }
-    least
+
+    /// Nanoseconds so far.
+    pub(crate) fn nanos(&self) -> f64 {
+        self.seconds * 1e9
+    }
+}
+
+/// The least figure of several runs, which are numbered from 1: what the work costs when nobody disturbs it.
+pub(crate) fn least(runs: u64, run: impl FnMut(u64) -> f64) -> f64 {
+    (1..=runs.max(1)).map(run).fold(f64::MAX, f64::min)
+}
+
+/// The least of several runs of `pass`, nanoseconds of this thread's CPU time a span.
+pub(crate) fn least_ns_per_span(runs: usize, spans: usize, mut pass: impl FnMut(u64)) -> f64 {
+    least(runs as u64, |run| {
+        let mut watch = Stopwatch::default();
+        watch.time(|| pass(run));
+        watch.nanos() / spans as f64
+    })
 }

@@ -1,7 +1,7 @@
 //! The same work over owned prost structs: how a collector is usually written. Decode, normalize the route, group by
 //! trace, count edges and spectra and latency sums, sample, and write what is kept as Parquet.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,9 +33,12 @@ struct Sums {
 /// The state of the owned path.
 pub(crate) struct Owned {
     traces: HashMap<Vec<u8>, Vec<(Arc<str>, Span)>>,
+    /// Traces by the arrival of their first span.
+    queue: VecDeque<(u64, Vec<u8>)>,
     edges: HashMap<(Arc<str>, Arc<str>, String), Edge>,
     groups: HashMap<(String, Vec<String>, bool), u64>,
     tests: HashMap<(Arc<str>, String), Sums>,
+    chosen: Vec<(Arc<str>, Span)>,
     file: std::fs::File,
     /// Spans that were kept.
     pub(crate) kept: u64,
@@ -54,16 +57,18 @@ impl Owned {
     pub(crate) fn new(file: &Path) -> Self {
         Self {
             traces: HashMap::new(),
+            queue: VecDeque::new(),
             edges: HashMap::new(),
             groups: HashMap::new(),
             tests: HashMap::new(),
+            chosen: Vec::new(),
             file: std::fs::File::create(file).expect("the folder is writable"),
             kept: 0,
         }
     }
 
     /// Decodes a request, normalizes the routes and puts its spans to their traces.
-    pub(crate) fn request(&mut self, bytes: &[u8]) {
+    pub(crate) fn request(&mut self, bytes: &[u8], arrival: u64) {
         let request = ExportTraceServiceRequest::decode(bytes).expect("the corpus is valid");
         for resource in request.resource_spans {
             let attributes = resource.resource.map(|resource| resource.attributes).unwrap_or_default();
@@ -73,15 +78,21 @@ impl Owned {
                 if let (Some(method), Some(route)) = (method, string(&span.attributes, "http.route")) {
                     span.name = format!("{method} {route}");
                 }
-                self.traces.entry(span.trace_id.clone()).or_default().push((Arc::clone(&service), span));
+                let queue = &mut self.queue;
+                let trace = self.traces.entry(span.trace_id.clone()).or_insert_with(|| {
+                    queue.push_back((arrival, span.trace_id.clone()));
+                    Vec::new()
+                });
+                trace.push((Arc::clone(&service), span));
             }
         }
     }
 
-    /// Decides every trace, counts it, and writes the kept ones.
-    pub(crate) fn finish(&mut self) {
-        let mut kept = Vec::new();
-        for (id, mut spans) in std::mem::take(&mut self.traces) {
+    /// Decides and counts the traces whose first span came before `until`.
+    pub(crate) fn decide(&mut self, until: u64) {
+        while self.queue.front().is_some_and(|(arrival, _)| *arrival < until) {
+            let Some((_, id)) = self.queue.pop_front() else { break };
+            let Some(mut spans) = self.traces.remove(&id) else { continue };
             spans.sort_by(|a, b| {
                 (a.1.start_time_unix_nano, &a.1.span_id).cmp(&(b.1.start_time_unix_nano, &b.1.span_id))
             });
@@ -90,11 +101,17 @@ impl Owned {
                 .iter()
                 .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
             if failed || share as f64 <= 0.06 * u64::MAX as f64 {
-                kept.extend(spans);
+                self.chosen.extend(spans);
             }
         }
-        self.kept = kept.len() as u64;
-        self.write(&kept);
+    }
+
+    /// Decides the rest and writes what is kept.
+    pub(crate) fn finish(&mut self) {
+        self.decide(u64::MAX);
+        self.kept = self.chosen.len() as u64;
+        let chosen = std::mem::take(&mut self.chosen);
+        self.write(&chosen);
     }
 
     fn count(&mut self, spans: &[(Arc<str>, Span)]) -> bool {

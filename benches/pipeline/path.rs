@@ -1,54 +1,64 @@
 //! The in-process path on one core: walk, normalize, assemble, edges, Ochiai, tail sampling, Parquet of what is kept;
 //! and the same work over owned prost structs.
 
+use std::path::Path;
+
 use backtrail_model::time::{Tick, UnixNano};
+use backtrail_testkit::corpus::Corpus;
 use bytes::Bytes;
 use serde_json::json;
 
 use crate::chain::Chain;
-use crate::measure::{Scale, corpus, least_ns_per_span, print};
+use crate::measure::{Scale, Stopwatch, corpus, least, print};
 use crate::owned::Owned;
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_760_000_000 * SECOND;
+/// How long a trace waits after its first span.
+const WAIT: u64 = 10 * SECOND;
+/// How far the watermark is behind: spans come up to the length of a pass after they ended, and then wait.
+const LATENESS: u64 = 20 * SECOND;
+/// Time between two ticks.
+const TICK: u64 = SECOND / 5;
 
-/// Passes of the corpus in one run: a slice of 15 s holds about a million spans at line rate, and closes once.
-const PASSES: u64 = 5;
+/// Passes of the corpus in one run: 2.5 million spans in 90 s of arrival time. Long enough that what happens once, such
+/// as the first touch of the memory in which traces wait, weighs as little as it does in a collector that runs on.
+const PASSES: u64 = 12;
+/// Arrival time of a run: six slices of 15 s, and the wait of 10 s many times.
+const LENGTH: u64 = 90 * SECOND;
 
 pub(crate) fn run(scale: Scale) {
     let corpus = corpus(scale);
-    let runs = scale.of(1, 3);
+    let runs = scale.of(1, 3) as u64;
     let passes = scale.of(1, PASSES as usize) as u64;
     let spans = corpus.spans * passes as usize;
-    // Made before the clock runs: the sender's work is not the collector's.
-    let requests: Vec<Bytes> = (1..=passes)
-        .flat_map(|pass| corpus.requests.iter().map(move |request| Bytes::from(request.pass(pass))))
-        .collect();
+    let step = LENGTH / (passes as usize * corpus.requests.len()).max(1) as u64;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut kept = 0;
-    let ours = least_ns_per_span(runs, spans, |run| {
-        let mut chain = Chain::new(&processors(), Some(&folder.path().join(format!("ours-{run}"))));
-        let step = clock(requests.len());
-        for (i, request) in requests.iter().enumerate() {
-            let arrival = UnixNano(START + i as u64 * step);
-            chain.request(request.clone(), arrival);
-            if i % 16 == 15 {
-                chain.tick(Tick { arrival, watermark: UnixNano(START - 60 * SECOND) });
-            }
-        }
-        chain.finish();
-        kept = chain.kept;
+    let ours = least(runs, |run| {
+        let windows = folder.path().join(format!("ours-{run}"));
+        let ran = chain(&corpus, passes, &processors(), Some(&windows));
+        kept = ran.kept;
+        ran.nanos / spans as f64
     });
     let share = kept as f64 / spans as f64;
     print(&format!("path: {ours:.0} ns a span on one core ({:.1} % of the spans kept)", share * 100.0));
     let mut owned_kept = 0;
-    let owned = least_ns_per_span(runs, spans, |run| {
+    let owned = least(runs, |run| {
         let mut owned = Owned::new(&folder.path().join(format!("owned-{run}.parquet")));
-        for request in &requests {
-            owned.request(request);
+        let (mut watch, mut arrival) = (Stopwatch::default(), START);
+        for request in requests(&corpus, passes) {
+            arrival += step;
+            watch.time(|| {
+                owned.request(&request, arrival);
+                if arrival / TICK != (arrival - step) / TICK {
+                    owned.decide(arrival - WAIT);
+                }
+            });
         }
-        owned.finish();
+        watch.time(|| owned.finish());
         owned_kept = owned.kept;
+        watch.nanos() / spans as f64
     });
     let share = owned_kept as f64 / spans as f64;
     print(&format!(
@@ -58,9 +68,53 @@ pub(crate) fn run(scale: Scale) {
     ));
 }
 
-/// The requests are spread over half a minute of arrival time, so that traces are decided while others come.
-fn clock(requests: usize) -> u64 {
-    30 * SECOND / requests.max(1) as u64
+/// What each node adds: the same requests through longer and longer chains.
+pub(crate) fn stages(scale: Scale) {
+    let corpus = corpus(scale);
+    let passes = scale.of(1, PASSES as usize) as u64;
+    let spans = (corpus.spans * passes as usize) as f64;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let all = processors();
+    let mut before = 0.0;
+    for (n, name) in std::iter::once("walk").chain(all.iter().map(|(name, _)| *name)).enumerate() {
+        let nanos = chain(&corpus, passes, &all[..n], None).nanos / spans;
+        print(&format!("stage {name}: {:.0} ns a span ({nanos:.0} with all before it)", nanos - before));
+        before = nanos;
+    }
+    let nanos = chain(&corpus, passes, &all, Some(folder.path())).nanos / spans;
+    print(&format!("stage parquet: {:.0} ns a span ({nanos:.0} with all before it)", nanos - before));
+}
+
+struct Ran {
+    nanos: f64,
+    kept: u64,
+}
+
+/// Sends the passes through a chain.
+fn chain(corpus: &Corpus, passes: u64, processors: &[(&str, serde_json::Value)], windows: Option<&Path>) -> Ran {
+    let step = LENGTH / (passes as usize * corpus.requests.len()).max(1) as u64;
+    let mut chain = Chain::new(processors, windows);
+    let (mut watch, mut arrival) = (Stopwatch::default(), START);
+    for request in requests(corpus, passes) {
+        arrival += step;
+        watch.time(|| {
+            chain.request(request, UnixNano(arrival));
+            if arrival / TICK != (arrival - step) / TICK {
+                chain.tick(Tick { arrival: UnixNano(arrival), watermark: UnixNano(arrival - LATENESS) });
+            }
+        });
+    }
+    watch.time(|| chain.finish());
+    Ran { nanos: watch.nanos(), kept: chain.kept }
+}
+
+/// The requests of all passes, each made right before it is sent, while no clock runs: the sender's work is not the
+/// collector's, and a receiver has its bytes fresh from the socket.
+fn requests(corpus: &Corpus, passes: u64) -> impl Iterator<Item = Bytes> {
+    let shift = LENGTH / PASSES;
+    (1..=passes).flat_map(move |pass| {
+        corpus.requests.iter().map(move |request| Bytes::from(request.later(pass, (pass - 1) * shift)))
+    })
 }
 
 /// Keeps failing traces and a share of the rest: about 8 % of the spans.

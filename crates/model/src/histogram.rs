@@ -91,6 +91,69 @@ impl Histogram {
     }
 }
 
+/// A histogram while it is recorded: one dense array over the powers of two that occurred so far, so that an observation
+/// is one look-up. (A sorted sparse list, as [`Histogram`], cost the hot path a binary search and often a shift of the
+/// list.)
+#[derive(Clone, Debug, Default)]
+pub struct OpenHistogram {
+    /// Bucket of the first count: a multiple of 32.
+    first: u16,
+    counts: Vec<u32>,
+    /// Counts that did not fit in 32 bits.
+    carried: Vec<(u16, u64)>,
+}
+
+impl OpenHistogram {
+    /// Adds `count` observations of `value`.
+    #[inline]
+    pub fn record(&mut self, value: u64, count: u64) {
+        let bucket = bucket(value);
+        // A bucket below `first` becomes a huge index.
+        if let Some(sum) = self.counts.get_mut(usize::from(bucket.wrapping_sub(self.first)))
+            && let Ok(count) = u32::try_from(count)
+            && let Some(more) = sum.checked_add(count)
+        {
+            *sum = more;
+            return;
+        }
+        self.record_first(bucket, count);
+    }
+
+    /// The first observation in a power of two, or one that does not fit.
+    #[cold]
+    fn record_first(&mut self, bucket: u16, count: u64) {
+        const OCTAVE: u16 = SUB_COUNT as u16;
+        let octave = bucket / OCTAVE * OCTAVE;
+        if self.counts.is_empty() {
+            self.first = octave;
+        }
+        if octave < self.first {
+            let more = usize::from(self.first - octave);
+            self.counts.splice(..0, std::iter::repeat_n(0, more));
+            self.first = octave;
+        }
+        let end = usize::from(octave + OCTAVE - self.first);
+        if self.counts.len() < end {
+            self.counts.resize(end, 0);
+        }
+        let sum = &mut self.counts[usize::from(bucket - self.first)];
+        match u32::try_from(u64::from(*sum) + count) {
+            Ok(fits) => *sum = fits,
+            Err(_) => self.carried.push((bucket, count)),
+        }
+    }
+
+    /// What was recorded.
+    pub fn close(&self) -> Histogram {
+        let filled = self.counts.iter().zip(self.first..).filter(|&(&count, _)| count > 0);
+        let mut closed = Histogram { buckets: filled.map(|(&count, bucket)| (bucket, u64::from(count))).collect() };
+        for &(bucket, count) in &self.carried {
+            closed.add(bucket, count);
+        }
+        closed
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +172,24 @@ mod tests {
             }
         }
         assert!(bucket(u64::MAX) < 2000);
+    }
+
+    #[test]
+    fn an_open_histogram_closes_to_what_a_sparse_one_records() {
+        let (mut open, mut sparse) = (OpenHistogram::default(), Histogram::new());
+        for step in 0..200_u64 {
+            let value = if step % 7 == 0 { u64::MAX - step } else { step * step * step * 1_000_003 };
+            open.record(value, step % 3);
+            if step % 3 > 0 {
+                sparse.record(value, step % 3);
+            }
+        }
+        for count in [u64::from(u32::MAX), 1, u64::MAX >> 8, 5] {
+            open.record(77, count);
+            sparse.record(77, count);
+        }
+        assert_eq!(open.close(), sparse);
+        assert_eq!(OpenHistogram::default().close(), Histogram::new());
     }
 
     #[test]

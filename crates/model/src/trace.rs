@@ -75,6 +75,17 @@ pub struct TraceBatch {
 }
 
 impl TraceBatch {
+    /// Takes everything out and keeps the memory.
+    pub fn clear(&mut self) {
+        let Self { traces, records, parents, raw, slots, slot_count: _, origins } = self;
+        traces.clear();
+        records.clear();
+        parents.clear();
+        raw.clear();
+        slots.clear();
+        origins.clear();
+    }
+
     /// Range of the trace's records.
     pub fn range(&self, trace: &TraceHead) -> std::ops::Range<usize> {
         trace.first as usize..(trace.first + trace.len) as usize

@@ -51,9 +51,19 @@ impl TableWriter {
 
     /// Writes a batch as a row group of its own (as several if it is too large for one).
     pub fn write_row_group(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
+        self.write(batch)?;
+        self.end_row_group()
+    }
+
+    /// Adds a batch to the row group at hand.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
         self.rows += batch.num_rows() as u64;
         let written = self.open()?.write(batch);
-        self.check(written)?;
+        self.check(written)
+    }
+
+    /// Ends the row group at hand.
+    pub fn end_row_group(&mut self) -> Result<(), StoreError> {
         let flushed = self.open()?.flush();
         self.check(flushed)
     }
@@ -141,7 +151,12 @@ fn properties(table: &Table, stamp: &Stamp) -> WriterProperties {
             key("config_digest", &stamp.config_digest),
         ]));
     for (path, storage) in table.leaves() {
+        let nested = path.len() > 1;
         let path = ColumnPath::new(path.into_iter().map(str::to_owned).collect());
+        if nested {
+            // The least and the greatest key or value of a map or list prune nothing, and cost a comparison a value.
+            builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        }
         builder = stored(builder, path, storage);
     }
     builder.build()

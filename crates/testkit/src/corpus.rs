@@ -11,6 +11,8 @@ use rand::{Rng, SeedableRng};
 
 /// Services of the corpus.
 pub const SERVICES: usize = 20;
+/// Services that one service calls.
+const CALLEES: usize = 3;
 /// Spans of a request.
 pub const REQUEST_SPANS: usize = 512;
 
@@ -37,11 +39,12 @@ const NAMES: [&str; SERVICES] = [
     "ledger",
 ];
 
-/// An encoded `ExportTraceServiceRequest` and the places of its trace ids.
+/// An encoded `ExportTraceServiceRequest` and the places of its trace ids and start times.
 #[derive(Clone)]
 pub struct Request {
     bytes: Vec<u8>,
     ids: Vec<u32>,
+    starts: Vec<u32>,
 }
 
 /// A set of requests that can be sent again and again, each pass with new trace ids.
@@ -53,6 +56,9 @@ pub struct Corpus {
     /// Traces of one pass.
     pub traces: usize,
 }
+
+/// Bytes from a span's start time to its end time: the time and a field key.
+const TIME: usize = 9;
 
 impl Request {
     /// Spans in the request.
@@ -72,7 +78,16 @@ impl Request {
 
     /// The encoded request with the trace ids of pass `pass`.
     pub fn pass(&self, pass: u64) -> Vec<u8> {
+        self.later(pass, 0)
+    }
+
+    /// The same, with all spans `shift` nanoseconds later.
+    pub fn later(&self, pass: u64, shift: u64) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
+        for at in self.starts.iter().flat_map(|&start| [start as usize, start as usize + TIME]) {
+            let (time, _) = bytes[at..].split_first_chunk_mut::<8>().expect("a time was encoded here");
+            *time = (u64::from_le_bytes(*time) + shift).to_le_bytes();
+        }
         let mask = pass.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes();
         for &at in &self.ids {
             for (byte, mask) in bytes[at as usize..at as usize + 8].iter_mut().zip(mask) {
@@ -145,7 +160,7 @@ impl Generator {
             let (service, kind) = match parent {
                 None => (0, span::SpanKind::Server),
                 Some(p) if spans[p].1.kind == span::SpanKind::Client as i32 => {
-                    ((spans[p].0 * 7 + 3 + p) % SERVICES, span::SpanKind::Server)
+                    ((spans[p].0 * 7 + 3 + p % CALLEES) % SERVICES, span::SpanKind::Server)
                 }
                 Some(p) if self.random.random_bool(0.6) => (spans[p].0, span::SpanKind::Client),
                 Some(p) => (spans[p].0, span::SpanKind::Internal),
@@ -241,18 +256,25 @@ fn encode(service: usize, spans: Vec<Span>) -> Request {
         ..InstrumentationScope::default()
     };
     let resource = Resource { attributes, ..Resource::default() };
-    let ids: Vec<Vec<u8>> = spans.iter().map(|span| span.trace_id.clone()).collect();
+    let marks: Vec<(Vec<u8>, u64)> =
+        spans.iter().map(|span| (span.trace_id.clone(), span.start_time_unix_nano)).collect();
     let scope_spans = vec![ScopeSpans { scope: Some(scope), spans, schema_url: String::new() }];
     let resource_spans = vec![ResourceSpans { resource: Some(resource), scope_spans, schema_url: String::new() }];
     let bytes = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
-    // A span's message begins with its trace id (tag 0x0a, length 16), and the ids come in the order of the spans.
-    let (mut offsets, mut from) = (Vec::with_capacity(ids.len()), 0);
-    for id in ids {
-        let found = bytes[from..].windows(16).position(|window| window == id).expect("the id was encoded") + from;
-        offsets.push(found as u32);
-        from = found + 16;
+    // A span's message begins with its trace id (tag 0x0a, length 16), the start time (tag 0x39) comes later in it, and
+    // the spans come in order.
+    let (mut ids, mut starts, mut from) = (Vec::with_capacity(marks.len()), Vec::with_capacity(marks.len()), 0);
+    let find = |from: usize, wanted: &[u8]| {
+        from + bytes[from..].windows(wanted.len()).position(|window| window == wanted).expect("it was encoded")
+    };
+    for (id, start) in marks {
+        let at = find(from, &id);
+        ids.push(at as u32);
+        let start = find(at + 16, &[&[0x39], &start.to_le_bytes()[..]].concat()) + 1;
+        starts.push(start as u32);
+        from = start + TIME;
     }
-    Request { bytes, ids: offsets }
+    Request { bytes, ids, starts }
 }
 
 #[cfg(test)]
@@ -266,6 +288,18 @@ mod tests {
         assert!((18.0..22.0).contains(&mean), "{mean} spans a trace");
         let bytes = corpus.bytes_per_span();
         assert!((468.0..488.0).contains(&bytes), "{bytes} bytes a span");
+    }
+
+    #[test]
+    fn a_later_pass_moves_every_span_and_changes_no_duration() {
+        let corpus = Corpus::new(7, 100);
+        let decode = |bytes: Vec<u8>| ExportTraceServiceRequest::decode(bytes.as_slice()).expect("decodes");
+        let times = |request: ExportTraceServiceRequest| -> Vec<[u64; 2]> {
+            let spans = request.resource_spans[0].scope_spans[0].spans.iter();
+            spans.map(|span| [span.start_time_unix_nano, span.end_time_unix_nano]).collect()
+        };
+        let (now, later) = (times(decode(corpus.requests[0].pass(1))), times(decode(corpus.requests[0].later(1, 77))));
+        assert_eq!(later, now.iter().map(|[start, end]| [start + 77, end + 77]).collect::<Vec<_>>());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::check;
 use crate::error::WireError;
 use crate::proto::{Cursor, FIXED32, FIXED64, ITEM_DEPTH, LEN, MAX_DEPTH, VARINT, key};
 use crate::schema::{self, Schema};
+use crate::walk::value;
 
 /// A value of the wire that a view looks for.
 #[derive(Clone, Copy)]
@@ -136,18 +137,38 @@ impl<'a> Iterator for Attributes<'a> {
     type Item = (Cow<'a, str>, ValueRef<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let message = self.messages.next()?;
-        Some((last_text(message, 1), value_of(message)))
+        self.messages.next().map(key_value)
     }
 }
 
-/// The value in a `KeyValue`. A value split over several messages, which no encoder writes, reads as its last part.
-fn value_of(key_value: &[u8]) -> ValueRef<'_> {
-    let mut found = ValueRef::Empty;
-    for message in Repeated::of(key_value, 2) {
-        found = ValueRef::of_any_value(message).unwrap_or(found);
+/// Key and value of a `KeyValue` message.
+fn key_value(message: &[u8]) -> (Cow<'_, str>, ValueRef<'_>) {
+    match value::common_key_value(message) {
+        Some((name, value)) => (String::from_utf8_lossy(name), value_of(value)),
+        None => uncommon_key_value(message),
     }
-    found
+}
+
+/// Fields in another order, repeated or unknown. A value split over several messages, which no encoder writes, reads as
+/// its last part.
+#[cold]
+fn uncommon_key_value(message: &[u8]) -> (Cow<'_, str>, ValueRef<'_>) {
+    let mut found = ValueRef::Empty;
+    for value in Repeated::of(message, 2) {
+        found = ValueRef::of_any_value(value).unwrap_or(found);
+    }
+    (last_text(message, 1), found)
+}
+
+/// The value in an `AnyValue` message.
+#[inline]
+fn value_of(message: &[u8]) -> ValueRef<'_> {
+    match message {
+        [0x0A, length @ ..0x80, text @ ..] if text.len() == usize::from(*length) => {
+            ValueRef::Str(String::from_utf8_lossy(text))
+        }
+        _ => ValueRef::of_any_value(message).unwrap_or(ValueRef::Empty),
+    }
 }
 
 /// An attribute's value.
@@ -259,6 +280,30 @@ impl fmt::Debug for ValueRef<'_> {
     }
 }
 
+/// A field of a span that holds text or a message.
+#[derive(Clone, Debug)]
+pub enum SpanField<'a> {
+    /// The W3C trace state.
+    TraceState(Cow<'a, str>),
+    /// The name as sent.
+    Name(Cow<'a, str>),
+    /// An attribute: key and value.
+    Attribute(Cow<'a, str>, ValueRef<'a>),
+    /// An event.
+    Event(EventView<'a>),
+    /// A link.
+    Link(LinkView<'a>),
+    /// The message of the status; it may be empty.
+    StatusMessage(Cow<'a, str>),
+}
+
+const TRACE_STATE: u32 = key(3, LEN);
+const NAME: u32 = key(5, LEN);
+const ATTRIBUTE: u32 = key(9, LEN);
+const EVENT: u32 = key(11, LEN);
+const LINK: u32 = key(13, LEN);
+const STATUS: u32 = key(15, LEN);
+
 /// A span's message, to read in full.
 #[derive(Clone, Copy)]
 pub struct SpanView<'a> {
@@ -272,6 +317,32 @@ impl<'a> SpanView<'a> {
     /// If the framing is broken; the bytes of a [`SpanRecord`](backtrail_model::span::SpanRecord) never are.
     pub fn parse(raw: &'a [u8]) -> Result<Self, WireError> {
         checked(&schema::SPAN, raw, ITEM_DEPTH).map(|raw| Self { raw })
+    }
+
+    /// A view of the message of a [`SpanRecord`](backtrail_model::span::SpanRecord), whose framing the walk has checked
+    /// when it was received. (Of a broken message, a view would read what stands before the break.)
+    pub const fn of_record(raw: &'a [u8]) -> Self {
+        Self { raw }
+    }
+
+    /// The fields below, in the order of the message and in one pass: who wants most of them reads the message once.
+    /// Of `Name`, `TraceState` and `StatusMessage` the last counts.
+    pub fn fields(&self) -> impl Iterator<Item = SpanField<'a>> + use<'a> {
+        Fields::of(self.raw).filter_map(|(field, value)| {
+            let Raw::Bytes(bytes) = value else { return None };
+            Some(match field {
+                ATTRIBUTE => {
+                    let (key, value) = key_value(bytes);
+                    SpanField::Attribute(key, value)
+                }
+                NAME => SpanField::Name(String::from_utf8_lossy(bytes)),
+                TRACE_STATE => SpanField::TraceState(String::from_utf8_lossy(bytes)),
+                EVENT => SpanField::Event(EventView { raw: bytes }),
+                LINK => SpanField::Link(LinkView { raw: bytes }),
+                STATUS => SpanField::StatusMessage(last_text(bytes, 2)),
+                _ => return None,
+            })
+        })
     }
 
     /// The name as sent (a record's operation may be a normalized route instead).
@@ -322,7 +393,7 @@ impl<'a> SpanView<'a> {
 }
 
 /// An event of a span.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct EventView<'a> {
     raw: &'a [u8],
 }
@@ -345,7 +416,7 @@ impl<'a> EventView<'a> {
 }
 
 /// A link of a span.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct LinkView<'a> {
     raw: &'a [u8],
 }

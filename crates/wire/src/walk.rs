@@ -14,7 +14,7 @@ mod origin;
 mod sampling;
 mod span;
 mod times;
-mod value;
+pub(crate) mod value;
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! The columns of `spans` under construction.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -11,6 +12,23 @@ use backtrail_model::{SpanId, TraceId};
 use backtrail_store::tables::spans::{EVENT, EXCEPTION, LINK, TABLE};
 use backtrail_store::{Assembler, ListColumn, MapColumn, StoreError, list_of, struct_of};
 use backtrail_wire::attributes::ValueRef;
+
+/// Type, message and stack trace of an exception.
+pub(super) type ExceptionParts<'a> = [Option<ValueRef<'a>>; 3];
+
+/// What a span's message says once.
+#[derive(Default)]
+pub(super) struct Said<'a> {
+    pub(super) name: Cow<'a, str>,
+    pub(super) status_message: Cow<'a, str>,
+    pub(super) trace_state: Cow<'a, str>,
+    /// `http.request.method`, else `http.method`.
+    pub(super) method: Option<ValueRef<'a>>,
+    /// `http.route`.
+    pub(super) route: Option<ValueRef<'a>>,
+    /// The first exception event.
+    pub(super) exception: Option<ExceptionParts<'a>>,
+}
 
 /// Codes of gRPC stand behind those of HTTP in a record.
 const GRPC: u16 = 1000;
@@ -29,13 +47,13 @@ pub(super) struct SpanColumns {
     pub(super) service_version: StringBuilder,
     pub(super) instance: StringBuilder,
     pub(super) operation: StringBuilder,
-    pub(super) name: StringBuilder,
+    name: StringBuilder,
     kind: StringBuilder,
     status: StringBuilder,
-    pub(super) status_message: StringBuilder,
+    status_message: StringBuilder,
     error: BooleanBuilder,
-    pub(super) http_method: StringBuilder,
-    pub(super) http_route: StringBuilder,
+    http_method: StringBuilder,
+    http_route: StringBuilder,
     http_status_code: Int32Builder,
     grpc_status_code: Int32Builder,
     pub(super) peer: StringBuilder,
@@ -46,7 +64,7 @@ pub(super) struct SpanColumns {
     pub(super) keep_reason: StringBuilder,
     pub(super) late: BooleanBuilder,
     pub(super) evidence: BooleanBuilder,
-    pub(super) trace_state: StringBuilder,
+    trace_state: StringBuilder,
     pub(super) scope_name: StringBuilder,
     pub(super) scope_version: StringBuilder,
     exceptions: [StringBuilder; 3],
@@ -105,7 +123,20 @@ impl SpanColumns {
         self.weight.append_value(f64::from(record.weight) / f64::from(SpanRecord::ONE));
     }
 
-    pub(super) fn exception(&mut self, parts: Option<&[Option<ValueRef<'_>>; 3]>) {
+    /// What the span's own message says, once its attributes, events and links were added.
+    pub(super) fn said(&mut self, said: &Said<'_>) {
+        self.name.append_value(&said.name);
+        self.status_message.append_option(some(&said.status_message));
+        self.trace_state.append_option(some(&said.trace_state));
+        self.http_method.append_option(said.method.as_ref().and_then(ValueRef::as_str));
+        self.http_route.append_option(said.route.as_ref().and_then(ValueRef::as_str));
+        self.attributes.end();
+        self.events.end(self.event_time.len());
+        self.links.end(self.linked);
+        self.exception(said.exception.as_ref());
+    }
+
+    fn exception(&mut self, parts: Option<&ExceptionParts<'_>>) {
         for (index, column) in self.exceptions.iter_mut().enumerate() {
             match parts.and_then(|parts| parts[index].as_ref()) {
                 Some(ValueRef::Str(text)) => column.append_value(text),
@@ -121,19 +152,11 @@ impl SpanColumns {
         self.event_name.append_value(name);
     }
 
-    pub(super) fn end_events(&mut self) {
-        self.events.end(self.event_time.len());
-    }
-
     pub(super) fn link(&mut self, trace_id: TraceId, span_id: SpanId) {
         let mut hex = [0; 32];
         self.link_trace_id.append_value(encode(&trace_id.0, &mut hex));
         self.link_span_id.append_value(encode(&span_id.0.to_be_bytes(), &mut hex));
         self.linked += 1;
-    }
-
-    pub(super) fn end_links(&mut self) {
-        self.links.end(self.linked);
     }
 
     pub(super) fn finish(mut self) -> Result<arrow::array::RecordBatch, StoreError> {
@@ -185,6 +208,10 @@ impl SpanColumns {
             .add("resource_attributes", self.resource_attributes.finish())
             .finish()
     }
+}
+
+pub(super) fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn text(column: &mut StringBuilder) -> ArrayRef {

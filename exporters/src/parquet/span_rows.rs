@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, StringArray};
-use backtrail_model::span::{Origin, SpanFlags, SpanRecord};
+use arrow::array::StringArray;
+use backtrail_model::span::{Origin, SpanRecord};
 use backtrail_model::symbols::{Symbol, SymbolKind, Symbols};
 use backtrail_model::trace::{TraceBatch, TraceFlags};
-use backtrail_store::StoreError;
-use backtrail_wire::attributes::{OriginView, SpanView, ValueRef};
+use backtrail_store::{StoreError, TableWriter};
+use backtrail_wire::attributes::{EventView, LinkView, OriginView, SpanField, SpanView, ValueRef};
 use std::collections::HashMap;
 
-use super::span_columns::SpanColumns;
+use super::span_columns::{ExceptionParts, Said, SpanColumns, some};
 
 /// A span of a batch among several.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -21,36 +21,61 @@ pub(super) struct Row {
     pub(super) record: u32,
 }
 
-/// The rows in the order of the table, and how many values were not UTF-8.
-pub(super) fn batch(
+/// Rows that become Arrow columns at a time. The columns of a whole row group would be fresh memory of hundreds of
+/// megabytes, which the kernel clears and no cache holds; a multiple of the writer's own step (1024) gives the same file.
+const CHUNK: usize = 2048;
+
+/// Writes the rows as a row group, in the order of the table. Answers how many values were not UTF-8.
+pub(super) fn write(
     rows: &[Row],
     batches: &[Arc<TraceBatch>],
     symbols: &Symbols,
-) -> Result<(RecordBatch, u64), StoreError> {
-    let key = |row: &Row| {
-        let batch = &batches[row.batch as usize];
-        let record = &batch.records[row.record as usize];
-        (batch.traces[row.trace as usize].trace_id, record.start, record.span_id)
-    };
-    let mut sorted: Vec<_> = rows.iter().map(|row| (key(row), *row)).collect();
-    sorted.sort_unstable();
-    let mut build = Build {
-        columns: SpanColumns::with_capacity(rows.len()),
-        names: Names::new(symbols),
-        origins: HashMap::default(),
-        lossy: 0,
-    };
-    for (_, row) in sorted {
-        build.row(&batches[row.batch as usize], row);
+    writer: &mut TableWriter,
+) -> Result<u64, StoreError> {
+    let mut names = Names::new(symbols);
+    let (mut origins, mut lossy) = (Origins::default(), 0);
+    for chunk in sorted(rows, batches).chunks(CHUNK) {
+        let columns = SpanColumns::with_capacity(chunk.len());
+        let mut build = Build { columns, names: &mut names, origins: &mut origins, lossy: 0 };
+        for &row in chunk {
+            build.row(&batches[row.batch as usize], row);
+        }
+        lossy += build.lossy;
+        writer.write(&build.columns.finish()?)?;
     }
-    Ok((build.columns.finish()?, build.lossy))
+    writer.end_row_group()?;
+    Ok(lossy)
 }
 
-struct Build<'a> {
+/// The rows by (trace id, start, span id). Rows of a trace come together and in order, so whole traces are sorted, and
+/// single rows only where a trace came in parts (late spans, copies out of the evidence ring).
+fn sorted(rows: &[Row], batches: &[Arc<TraceBatch>]) -> Vec<Row> {
+    let mut parts: Vec<_> = rows
+        .chunk_by(|a, b| (a.batch, a.trace) == (b.batch, b.trace))
+        .map(|part| (batches[part[0].batch as usize].traces[part[0].trace as usize].trace_id, part))
+        .collect();
+    parts.sort_by_key(|&(id, _)| id);
+    let mut sorted = Vec::with_capacity(rows.len());
+    for trace in parts.chunk_by(|a, b| a.0 == b.0) {
+        let first = sorted.len();
+        trace.iter().for_each(|(_, part)| sorted.extend_from_slice(part));
+        if trace.len() > 1 {
+            sorted[first..].sort_by_key(|row: &Row| {
+                let record = &batches[row.batch as usize].records[row.record as usize];
+                (record.start, record.span_id)
+            });
+        }
+    }
+    sorted
+}
+
+/// By hash: equal origins have equal hashes.
+type Origins = HashMap<u64, OriginRow, foldhash::fast::FixedState>;
+
+struct Build<'a, 'n> {
     columns: SpanColumns,
-    names: Names<'a>,
-    /// By hash: equal origins have equal hashes.
-    origins: HashMap<u64, OriginRow, foldhash::fast::FixedState>,
+    names: &'a mut Names<'n>,
+    origins: &'a mut Origins,
     lossy: u64,
 }
 
@@ -63,7 +88,7 @@ struct OriginRow {
     lossy: u64,
 }
 
-impl Build<'_> {
+impl Build<'_, '_> {
     fn row(&mut self, batch: &TraceBatch, row: Row) {
         let trace = &batch.traces[row.trace as usize];
         let record = &batch.records[row.record as usize];
@@ -74,16 +99,31 @@ impl Build<'_> {
         columns.evidence.append_value(trace.flags.has(TraceFlags::EVIDENCE));
         self.names(record);
         self.origin(&batch.origins[record.origin as usize]);
-        // The framing was checked when the span was received; a span that fails here anyway keeps its typed columns.
-        let view = SpanView::parse(batch.raw(record)).ok();
-        self.texts(view.as_ref());
-        self.attributes(view.as_ref());
-        self.events(view.as_ref(), record.flags);
-        self.links(view.as_ref(), record.flags);
+        let mut said = Said::default();
+        for field in SpanView::of_record(batch.raw(record)).fields() {
+            match field {
+                SpanField::Attribute(key, value) => {
+                    let key = self.counted(key);
+                    self.attribute(&key, value, &mut said);
+                }
+                SpanField::Name(text) => said.name = self.counted(text),
+                SpanField::TraceState(text) => said.trace_state = self.counted(text),
+                SpanField::StatusMessage(text) => said.status_message = self.counted(text),
+                SpanField::Event(event) => self.event(event, &mut said.exception),
+                SpanField::Link(link) => self.link(link),
+            }
+        }
+        self.columns.said(&said);
+    }
+
+    /// Counts a text that was not UTF-8 (the view has replaced what is wrong).
+    fn counted<'t>(&mut self, text: Cow<'t, str>) -> Cow<'t, str> {
+        self.lossy += u64::from(is_lossy(&text));
+        text
     }
 
     fn names(&mut self, record: &SpanRecord) {
-        let (columns, names) = (&mut self.columns, &mut self.names);
+        let (columns, names) = (&mut self.columns, &mut *self.names);
         columns.service.append_value(names.get(SymbolKind::Service, record.service));
         columns.operation.append_value(names.get(SymbolKind::Operation, record.operation));
         columns.peer.append_option(some(names.get(SymbolKind::Peer, record.peer)));
@@ -104,78 +144,53 @@ impl Build<'_> {
         columns.resource_attributes.end();
     }
 
-    fn texts(&mut self, view: Option<&SpanView<'_>>) {
+    fn attribute<'t>(&mut self, key: &str, value: ValueRef<'t>, said: &mut Said<'t>) {
         let columns = &mut self.columns;
-        let (name, message, state) =
-            view.map_or_else(Default::default, |view| (view.name(), view.status_message(), view.trace_state()));
-        self.lossy += [&name, &message, &state].map(|text| u64::from(is_lossy(text))).iter().sum::<u64>();
-        columns.name.append_value(&name);
-        columns.status_message.append_option(some(&message));
-        columns.trace_state.append_option(some(&state));
+        self.lossy += u64::from(is_lossy_value(&value));
+        if !columns.attributes.key(key) {
+            return;
+        }
+        put(&mut columns.attributes, &value);
+        match key {
+            "http.request.method" => said.method = Some(value),
+            "http.method" if said.method.is_none() => said.method = Some(value),
+            "http.route" => said.route = Some(value),
+            _ => {}
+        }
     }
 
-    fn attributes(&mut self, view: Option<&SpanView<'_>>) {
+    fn event<'t>(&mut self, event: EventView<'t>, exception: &mut Option<ExceptionParts<'t>>) {
         let columns = &mut self.columns;
-        let (mut method, mut route) = (None, None);
-        for (key, value) in view.into_iter().flat_map(SpanView::attributes) {
+        let name = event.name();
+        columns.event(event.time(), &name);
+        self.lossy += u64::from(is_lossy(&name));
+        let first = exception.is_none() && name == "exception";
+        let mut found = first.then(ExceptionParts::default);
+        for (key, value) in event.attributes() {
             self.lossy += u64::from(is_lossy(&key)) + u64::from(is_lossy_value(&value));
-            if columns.attributes.key(&key) {
-                put(&mut columns.attributes, &value);
-                match &*key {
-                    "http.request.method" => method = Some(value),
-                    "http.method" if method.is_none() => method = Some(value),
-                    "http.route" => route = Some(value),
-                    _ => {}
-                }
+            let part = EXCEPTION.iter().position(|part| *part == key);
+            if let (Some(part), Some(found)) = (part, &mut found) {
+                found[part] = Some(value);
+            } else if columns.event_attributes.key(&key) {
+                put(&mut columns.event_attributes, &value);
             }
         }
-        columns.attributes.end();
-        columns.http_method.append_option(method.as_ref().and_then(ValueRef::as_str));
-        columns.http_route.append_option(route.as_ref().and_then(ValueRef::as_str));
+        columns.event_attributes.end();
+        if found.is_some() {
+            *exception = found;
+        }
     }
 
-    fn events(&mut self, view: Option<&SpanView<'_>>, flags: SpanFlags) {
+    fn link(&mut self, link: LinkView<'_>) {
         let columns = &mut self.columns;
-        let mut exception = None;
-        if flags.has(SpanFlags::EVENTS) {
-            for event in view.into_iter().flat_map(SpanView::events) {
-                let name = event.name();
-                columns.event(event.time(), &name);
-                self.lossy += u64::from(is_lossy(&name));
-                let first = exception.is_none() && name == "exception";
-                let mut found = first.then(<[Option<ValueRef<'_>>; 3]>::default);
-                for (key, value) in event.attributes() {
-                    self.lossy += u64::from(is_lossy(&key)) + u64::from(is_lossy_value(&value));
-                    let part = EXCEPTION.iter().position(|part| *part == key);
-                    if let (Some(part), Some(found)) = (part, &mut found) {
-                        found[part] = Some(value);
-                    } else if columns.event_attributes.key(&key) {
-                        put(&mut columns.event_attributes, &value);
-                    }
-                }
-                columns.event_attributes.end();
-                exception = exception.or(found);
+        columns.link(link.trace_id().unwrap_or_default(), link.span_id().unwrap_or_default());
+        for (key, value) in link.attributes() {
+            self.lossy += u64::from(is_lossy(&key)) + u64::from(is_lossy_value(&value));
+            if columns.link_attributes.key(&key) {
+                put(&mut columns.link_attributes, &value);
             }
         }
-        columns.end_events();
-        columns.exception(exception.as_ref());
-    }
-
-    fn links(&mut self, view: Option<&SpanView<'_>>, flags: SpanFlags) {
-        let columns = &mut self.columns;
-        if flags.has(SpanFlags::LINKS) {
-            for link in view.into_iter().flat_map(SpanView::links) {
-                columns.link(link.trace_id().unwrap_or_default(), link.span_id().unwrap_or_default());
-                for (key, value) in link.attributes() {
-                    self.lossy += u64::from(is_lossy(&key)) + u64::from(is_lossy_value(&value));
-                    if columns.link_attributes.key(&key) {
-                        put(&mut columns.link_attributes, &value);
-                    }
-                }
-                columns.link_attributes.end();
-            }
-        }
-        columns.end_links();
+        columns.link_attributes.end();
     }
 }
 
@@ -210,10 +225,6 @@ fn put(map: &mut backtrail_store::MapColumn, value: &ValueRef<'_>) {
         ValueRef::Str(text) => map.value(text),
         other => map.print(other),
     }
-}
-
-fn some(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
 }
 
 /// A view owns a text only where it had to replace what is not UTF-8 (or where there is none).

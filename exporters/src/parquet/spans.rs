@@ -136,16 +136,19 @@ impl SpanFile {
     /// groups that stood in the same file are lost and counted, because a Parquet file that broke off has no footer.
     fn write_group(&mut self, most: usize, files: &mut Files, cx: &Context) -> Result<(), StoreError> {
         let count = self.rows.len().min(most);
-        let (batch, lossy) = span_rows::batch(&self.rows[..count], &self.batches, cx.symbols())?;
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
             None => files.begin(&TABLE)?,
         };
         let before = writer.rows();
-        if let Err(error) = writer.write_row_group(&batch) {
-            lost(cx, before, &error);
-            return Err(error);
-        }
+        let written = span_rows::write(&self.rows[..count], &self.batches, cx.symbols(), &mut writer);
+        let lossy = match written {
+            Ok(lossy) => lossy,
+            Err(error) => {
+                lost(cx, before, &error);
+                return Err(error);
+            }
+        };
         cx.stats().note("invalid_utf8", lossy);
         self.writer = Some(writer);
         self.rows.drain(..count);

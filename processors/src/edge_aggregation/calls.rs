@@ -4,9 +4,13 @@ use backtrail_localize::critical_path::{PathScratch, PathSpan, critical_path};
 use backtrail_model::span::{SpanFlags, SpanKind, SpanRecord};
 use backtrail_model::symbols::Symbol;
 use backtrail_model::trace::{NO_SPAN, TraceBatch, TraceHead};
+use backtrail_wire::attributes::SpanView;
 use hashbrown::HashMap;
 
 use super::Config;
+
+/// Most links of one span that are read: a consumer may link to every message of a large batch.
+const MAX_LINKS: usize = 1000;
 
 /// How a call connects its ends, and so which symbol tables name them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -78,6 +82,8 @@ pub(super) struct CallReader {
     carrier: Vec<u32>,
     /// When the last failed call of an edge under a parent ended.
     failed: HashMap<(u32, Key), u64, foldhash::fast::FixedState>,
+    /// The producers of this trace that span links name.
+    linked: Vec<Option<u32>>,
     path: Vec<PathSpan>,
     path_scratch: PathScratch,
     path_ns: Vec<u64>,
@@ -122,16 +128,26 @@ impl CallReader {
         let range = batch.range(head);
         let trace = Trace { spans: &batch.records[range.clone()], parents: &batch.parents[range], first: head.first };
         self.learn(trace);
+        let mut linked = std::mem::take(&mut self.linked);
         self.calls.clear();
         self.failed.clear();
         self.carrier.clear();
         self.carrier.resize(trace.spans.len(), NO_SPAN);
         for i in 0..trace.spans.len() {
-            self.incoming(trace, i);
+            linked.clear();
+            if trace.spans[i].flags.has(SpanFlags::LINKS) && trace.spans[i].kind == SpanKind::Consumer {
+                read_links(batch, head, trace, i, &mut linked);
+                self.receive(trace, i, &linked);
+            }
+            // Beside links, only a parent that sends is the origin of one more message; any other is mere context.
+            if linked.is_empty() || trace.parent(i).is_some_and(|up| is_client(&trace.spans[trace.caller(up)])) {
+                self.incoming(trace, i);
+            }
             if is_client(&trace.spans[i]) {
                 self.outgoing(trace, i, config.virtual_nodes);
             }
         }
+        self.linked = linked;
         if config.critical_path && !self.calls.is_empty() {
             let root = if head.root == NO_SPAN { 0 } else { (head.root - head.first) as usize };
             self.follow_critical_path(trace, root);
@@ -195,6 +211,26 @@ impl CallReader {
         }
         let timed = if is_client(client) { client } else { span };
         self.push(trace, caller, timed, call);
+    }
+
+    /// The messages that consumer `i` names by span links, one call each: from their destination, if it is known, else
+    /// from their producer, if it is in this trace, else from a node that nobody names.
+    fn receive(&mut self, trace: Trace<'_>, i: usize, producers: &[Option<u32>]) {
+        let span = &trace.spans[i];
+        for producer in producers {
+            let sent_to = producer.map_or(Symbol::NONE, |at| self.facts[at as usize].destination);
+            let destination = if span.peer.is_some() { span.peer } else { sent_to };
+            let (hop, from) = match producer {
+                Some(at) if !destination.is_some() => (Hop::Message, trace.spans[*at as usize].service),
+                _ => (Hop::Receive, destination),
+            };
+            if let Some(at) = producer {
+                self.facts[*at as usize].answered = true;
+            }
+            let key = Key { caller: from, callee: span.service, route: span.operation, hop };
+            self.carrier[i] = self.calls.len() as u32;
+            self.push(trace, i, span, Call { unpaired: !from.is_some(), ..answered(key, span) });
+        }
     }
 
     /// Span `i` has no parent here.
@@ -264,6 +300,21 @@ impl CallReader {
             if carrier != NO_SPAN {
                 self.calls[carrier as usize].critical_ns += ns;
             }
+        }
+    }
+}
+
+/// Fills `linked` with the spans that span `i` links to, but for its own parent: by position in the trace, `None` for a
+/// span of another trace (a message's consumer often begins a trace of its own).
+fn read_links(batch: &TraceBatch, head: &TraceHead, trace: Trace<'_>, i: usize, linked: &mut Vec<Option<u32>>) {
+    let links = SpanView::of_record(batch.raw(&trace.spans[i])).links();
+    for link in links.take(MAX_LINKS) {
+        let (Some(trace_id), Some(span_id)) = (link.trace_id(), link.span_id()) else { continue };
+        if trace_id != head.trace_id {
+            linked.push(None);
+        } else if trace.spans[i].parent_id != span_id {
+            let at = trace.spans.iter().position(|span| span.span_id == span_id);
+            linked.push(at.map(|at| at as u32));
         }
     }
 }

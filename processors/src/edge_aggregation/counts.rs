@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use backtrail_model::edges::{EdgeCounts, EdgeKey, EdgeKind, EdgeSlice};
+use backtrail_model::histogram::OpenHistogram;
 use backtrail_model::symbols::{Symbol, SymbolKind, Symbols};
 use backtrail_model::time::Slice;
 use hashbrown::HashMap;
@@ -10,7 +11,7 @@ use hashbrown::HashMap;
 use super::calls::{Call, Hop, Key};
 use crate::hash::stable_hash;
 
-/// What a callee is called that neither end names.
+/// What an end is called that nobody names.
 const UNKNOWN: &str = "(unknown)";
 /// The callee of the overflow bucket.
 const OTHER: &str = "(other)";
@@ -19,9 +20,17 @@ const OTHER: &str = "(other)";
 #[derive(Default)]
 pub(super) struct OpenEdges {
     index: HashMap<Key, u32, foldhash::fast::FixedState>,
-    counts: Vec<(Key, EdgeCounts)>,
-    overflow: EdgeCounts,
+    counts: Vec<(Key, OpenCounts)>,
+    overflow: OpenCounts,
     beyond: Beyond,
+}
+
+/// The counts of an edge with its histograms still open.
+#[derive(Default)]
+struct OpenCounts {
+    counts: EdgeCounts,
+    client: OpenHistogram,
+    server: OpenHistogram,
 }
 
 impl OpenEdges {
@@ -31,7 +40,7 @@ impl OpenEdges {
             Some(&at) => &mut self.counts[at as usize].1,
             None if self.counts.len() < max_edges => {
                 self.index.insert(call.key, self.counts.len() as u32);
-                self.counts.push((call.key, EdgeCounts::default()));
+                self.counts.push((call.key, OpenCounts::default()));
                 let (_, counts) = self.counts.last_mut().expect("just pushed");
                 counts
             }
@@ -40,7 +49,7 @@ impl OpenEdges {
                 &mut self.overflow
             }
         };
-        add(counts, call);
+        counts.add(call);
     }
 
     /// The closed slice.
@@ -49,38 +58,46 @@ impl OpenEdges {
         closed.demand = self.counts.len() as u64 + self.beyond.estimate();
         for (key, counts) in self.counts {
             // Two ids can mean the same string only past the symbol table's cap: "(other)".
-            closed.edges.entry(resolve(key, symbols)).or_default().merge(&counts);
+            closed.edges.entry(resolve(key, symbols)).or_default().merge(&counts.close());
         }
-        if self.overflow.calls > 0 {
+        if self.overflow.counts.calls > 0 {
             let key = EdgeKey {
                 caller: Arc::from(""),
                 callee: Arc::from(OTHER),
                 route: Arc::from(""),
                 kind: EdgeKind::Overflow,
             };
-            closed.edges.insert(key, self.overflow);
+            closed.edges.insert(key, self.overflow.close());
         }
         closed
     }
 }
 
-#[inline]
-fn add(counts: &mut EdgeCounts, call: &Call) {
-    let weight = call.weight;
-    let when = |condition: bool| if condition { weight } else { 0 };
-    counts.calls += weight;
-    counts.errors += when(call.failed);
-    counts.requests += when(!call.retry);
-    counts.retries += when(call.retry);
-    counts.breaker += when(call.breaker);
-    counts.unpaired += when(call.unpaired);
-    counts.critical += when(call.critical_ns > 0);
-    counts.critical_ns += u128::from(call.critical_ns);
-    if let Some(ns) = call.client {
-        counts.client.record(ns, weight);
+impl OpenCounts {
+    #[inline]
+    fn add(&mut self, call: &Call) {
+        let (counts, weight) = (&mut self.counts, call.weight);
+        let when = |condition: bool| if condition { weight } else { 0 };
+        counts.calls += weight;
+        counts.errors += when(call.failed);
+        counts.requests += when(!call.retry);
+        counts.retries += when(call.retry);
+        counts.breaker += when(call.breaker);
+        counts.unpaired += when(call.unpaired);
+        counts.critical += when(call.critical_ns > 0);
+        counts.critical_ns += u128::from(call.critical_ns);
+        if let Some(ns) = call.client {
+            self.client.record(ns, weight);
+        }
+        if let Some(ns) = call.server {
+            self.server.record(ns, weight);
+        }
     }
-    if let Some(ns) = call.server {
-        counts.server.record(ns, weight);
+
+    fn close(mut self) -> EdgeCounts {
+        self.counts.client = self.client.close();
+        self.counts.server = self.server.close();
+        self.counts
     }
 }
 
@@ -94,10 +111,13 @@ fn resolve(key: Key, symbols: &Symbols) -> EdgeKey {
         Hop::Receive => (SymbolKind::Peer, SymbolKind::Service, EdgeKind::Messaging),
         Hop::Message => (SymbolKind::Service, SymbolKind::Service, EdgeKind::Messaging),
     };
-    let callee = if key.callee == Symbol::NONE { Arc::from(UNKNOWN) } else { symbols.resolve(to, key.callee) };
+    // Only an entry may have no caller: it comes from outside.
+    let name = |kind, symbol: Symbol| {
+        if symbol.is_some() || key.hop == Hop::Entry { symbols.resolve(kind, symbol) } else { Arc::from(UNKNOWN) }
+    };
     EdgeKey {
-        caller: symbols.resolve(from, key.caller),
-        callee,
+        caller: name(from, key.caller),
+        callee: name(to, key.callee),
         route: symbols.resolve(SymbolKind::Operation, key.route),
         kind,
     }

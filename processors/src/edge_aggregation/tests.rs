@@ -71,6 +71,52 @@ fn a_call_has_both_durations_and_its_share_of_the_critical_path() {
     assert_eq!(slice.edges.len(), 2);
 }
 
+/// A span's message that holds links only: (number of the test trace, span id).
+fn links(to: &[(u64, u64)]) -> &'static [u8] {
+    let mut raw = Vec::new();
+    for &(trace, span) in to {
+        raw.extend_from_slice(&[0x6A, 28, 0x0A, 16]);
+        raw.extend_from_slice(&crate::testing::trace_id(trace).0);
+        raw.extend_from_slice(&[0x12, 8]);
+        raw.extend_from_slice(&span.to_be_bytes());
+    }
+    raw.leak()
+}
+
+fn consumer(id: u64, to: &[(u64, u64)]) -> Span {
+    let flags = SpanFlags::MESSAGING | SpanFlags::LINKS;
+    Span { id, service: "mailer", operation: "process", kind: Consumer, start: 2000, flags, raw: links(to), ..root() }
+}
+
+#[test]
+fn a_consumer_in_a_trace_of_its_own_receives_each_message_that_it_links_to() {
+    let named = Span { peer: "mails", ..consumer(1, &[(7, 2), (8, 2), (9, 2)]) };
+    let slice = close_with(&Config::default(), &[vec![vec![named], vec![consumer(1, &[(7, 3)])]]]).remove(0);
+    let received = edge(&slice, "mails", "mailer", "process", EdgeKind::Messaging);
+    assert_eq!((received.calls, received.unpaired), (3 * ONE, 0));
+    let unnamed = edge(&slice, "(unknown)", "mailer", "process", EdgeKind::Messaging);
+    assert_eq!((unnamed.calls, unnamed.unpaired), (ONE, ONE));
+    assert_eq!(slice.edges.len(), 2, "a consumer with links is no entry from outside");
+}
+
+#[test]
+fn a_link_to_a_producer_of_the_same_trace_finds_its_destination() {
+    let send = |id, peer| Span { id, parent: 1, operation: "send", kind: Producer, start: 10 * id, peer, ..root() };
+    let slice = close(&[root(), send(2, "mails"), send(3, ""), Span { parent: 1, ..consumer(4, &[(1, 2), (1, 3)]) }]);
+    assert_eq!(edge(&slice, "shop", "mails", "send", EdgeKind::Messaging).calls, ONE);
+    assert_eq!(edge(&slice, "mails", "mailer", "process", EdgeKind::Messaging).calls, ONE);
+    let direct = edge(&slice, "shop", "mailer", "process", EdgeKind::Messaging);
+    assert_eq!((direct.calls, direct.unpaired), (ONE, 0));
+}
+
+#[test]
+fn a_link_to_the_parent_is_no_second_message() {
+    let send = Span { id: 2, parent: 1, operation: "send", kind: Producer, peer: "mails", start: 10, ..root() };
+    let slice = close(&[root(), send, Span { parent: 2, ..consumer(3, &[(1, 2)]) }]);
+    assert_eq!(edge(&slice, "mails", "mailer", "process", EdgeKind::Messaging).calls, ONE);
+    assert_eq!(slice.edges.len(), 3);
+}
+
 #[test]
 fn every_server_child_of_one_client_span_is_a_call() {
     let slice = close(&[root(), client(2, 100, 500), cart(3, 2, 110, 100), cart(4, 2, 300, 100)]);

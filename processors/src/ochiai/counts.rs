@@ -1,7 +1,9 @@
 //! The counts of an open slice, by interned ids; strings come back when the slice closes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use backtrail_model::histogram::OpenHistogram;
 use backtrail_model::span::{Origin, SpanRecord};
 use backtrail_model::spectra::{Element, Entry, SignatureHash, SpectraSlice, TestKey, TestSums, TraceGroup};
 use backtrail_model::symbols::{Symbol, SymbolKind, Symbols};
@@ -39,12 +41,35 @@ struct GroupKey {
     latency: u16,
 }
 
+/// The sums of a latency test with their histogram still open.
+#[derive(Default)]
+struct OpenSums {
+    n: u64,
+    sum: u128,
+    sum_sq: u128,
+    histogram: OpenHistogram,
+}
+
+impl OpenSums {
+    #[inline]
+    fn record(&mut self, ns: u64) {
+        self.n += 1;
+        self.sum += u128::from(ns);
+        self.sum_sq += u128::from(ns) * u128::from(ns);
+        self.histogram.record(ns, 1);
+    }
+
+    fn close(&self) -> TestSums {
+        TestSums { n: self.n, sum: self.sum, sum_sq: self.sum_sq, histogram: self.histogram.close() }
+    }
+}
+
 /// One shard's counts of one slice.
 #[derive(Default)]
 pub(super) struct OpenSpectra {
     signatures: Map<SignatureHash, Arc<[Element]>>,
     groups: Map<GroupKey, u64>,
-    tests: Map<Test, TestSums>,
+    tests: Map<Test, OpenSums>,
     error_origins: Map<(Symbol, Symbol), u64>,
     versions: HashSet<(Symbol, Arc<str>, Arc<str>), foldhash::fast::FixedState>,
     overflow: u64,
@@ -96,15 +121,14 @@ impl OpenSpectra {
         let mut closed = SpectraSlice::new(slice);
         closed.overflow = self.overflow;
         closed.signatures = self.signatures.into_iter().collect();
-        for (key, count) in self.groups {
-            let entry = Entry { service: service(key.service), route: operation(key.operation) };
-            let group = TraceGroup { entry, signature: key.signature, error: key.error, latency: key.latency };
-            *closed.groups.entry(group).or_default() += count;
-        }
+        closed.groups = resolve_groups(self.groups, |service_symbol, operation_symbol| Entry {
+            service: service(service_symbol),
+            route: operation(operation_symbol),
+        });
         for (test, sums) in self.tests {
             let callee = test.callee.is_some().then(|| service(test.callee));
             let key = TestKey { service: service(test.service), operation: operation(test.operation), callee };
-            closed.tests.entry(key).or_default().merge(&sums);
+            closed.tests.entry(key).or_default().merge(&sums.close());
         }
         for ((s, o), count) in self.error_origins {
             *closed.error_origins.entry((service(s), operation(o))).or_default() += count;
@@ -114,4 +138,35 @@ impl OpenSpectra {
         }
         closed
     }
+}
+
+/// Groups by strings. There can be as many as traces, so entries are compared as strings once each and groups by number.
+fn resolve_groups(groups: Map<GroupKey, u64>, entry: impl Fn(Symbol, Symbol) -> Entry) -> BTreeMap<TraceGroup, u64> {
+    let mut numbers: Map<(Symbol, Symbol), usize> = Map::default();
+    for key in groups.keys() {
+        numbers.insert((key.service, key.operation), 0);
+    }
+    let mut entries: Vec<(Entry, (Symbol, Symbol))> =
+        numbers.keys().map(|&pair| (entry(pair.0, pair.1), pair)).collect();
+    entries.sort_unstable();
+    let mut distinct: Vec<Entry> = Vec::with_capacity(entries.len());
+    for (entry, pair) in entries {
+        if distinct.last() != Some(&entry) {
+            distinct.push(entry);
+        }
+        numbers.insert(pair, distinct.len() - 1);
+    }
+    let number = |key: &GroupKey| numbers[&(key.service, key.operation)];
+    let mut sorted: Vec<_> =
+        groups.into_iter().map(|(key, count)| ((number(&key), key.signature, key.error, key.latency), count)).collect();
+    sorted.sort_unstable_by_key(|&(key, _)| key);
+    sorted.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        kept.1 += if same { next.1 } else { 0 };
+        same
+    });
+    let group = |((number, signature, error, latency), count): ((usize, SignatureHash, bool, u16), u64)| {
+        (TraceGroup { entry: distinct[number].clone(), signature, error, latency }, count)
+    };
+    sorted.into_iter().map(group).collect()
 }

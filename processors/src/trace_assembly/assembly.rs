@@ -23,6 +23,8 @@ use crate::remembered::Remembered;
 
 /// Most bytes of one trace, so that its offsets fit in 32 bits whatever its spans weigh.
 const MAX_TRACE_BYTES: u64 = 256 << 20;
+/// Emptied lists that are kept, and the places that a kept one has room for at most.
+const SPARE: usize = 256;
 /// How often the ring looks for what is too old.
 const EXPIRY: Duration = Duration::from_secs(1);
 
@@ -41,6 +43,8 @@ pub(super) struct Assembly {
     pending: Pending,
     building: Building,
     pub(super) evidence: Evidence,
+    /// Emptied lists of places, for the next traces.
+    spare: Vec<Vec<Place>>,
     next_expiry: UnixNano,
     incidents: u64,
     /// Open incidents whose evidence was released.
@@ -88,6 +92,7 @@ impl Assembly {
             pending: Pending::new(cx.grid()),
             building: Building::new(),
             evidence: Evidence::default(),
+            spare: Vec::new(),
             next_expiry: UnixNano(0),
             incidents: 0,
             released: BTreeSet::new(),
@@ -144,7 +149,8 @@ impl Assembly {
         self.queue.push_back((deadline, id));
         // Late spans are counted in no window, so no window needs to wait for them.
         let slice = if late { None } else { self.pending.enter(end) };
-        Entry { places: Vec::new(), raw_bytes: 0, queued: deadline, deadline, slice, flags }
+        let places = self.spare.pop().unwrap_or_default();
+        Entry { places, raw_bytes: 0, queued: deadline, deadline, slice, flags }
     }
 
     /// The root of a trace has arrived: it waits no longer than `decision_wait_after_root_received`.
@@ -196,7 +202,12 @@ impl Assembly {
         }
         entry.flags.set(why);
         let added = self.building.add(id, &entry.places, entry.flags, &mut self.store);
-        self.held -= entry.places.len() as u64;
+        let spans = entry.places.len() as u64;
+        self.held -= spans;
+        if self.spare.len() < SPARE && entry.places.capacity() <= SPARE {
+            entry.places.clear();
+            self.spare.push(entry.places);
+        }
         if added.duplicates > 0 {
             out.drop_items("duplicate_span", added.duplicates);
         }
@@ -204,7 +215,7 @@ impl Assembly {
             out.note("parent_cycles", added.cycles);
         }
         if entry.flags.has(TraceFlags::LATE) {
-            out.note("late_spans", entry.places.len() as u64);
+            out.note("late_spans", spans);
             return;
         }
         self.decided.insert(id, ());

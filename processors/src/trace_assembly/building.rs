@@ -1,5 +1,6 @@
 //! Decided traces: gathered from the arena, put in order, parents found, bytes copied out.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use backtrail_model::Ack;
@@ -21,12 +22,17 @@ use super::stored::Stored;
 pub(super) const BATCH_SPANS: usize = 2048;
 /// ... or this many bytes, unless a single trace has more.
 pub(super) const BATCH_BYTES: usize = 1 << 20;
+/// Sent batches whose buffers may be used again.
+const RECYCLED: usize = 8;
 /// Up to here a scan finds a parent faster than a map is filled.
 const SCANNED: usize = 32;
 
 /// The batch that decided traces go to, with what is needed to fill it.
 pub(super) struct Building {
     batch: TraceBatch,
+    /// The last batches that were sent, oldest first. Those that nobody else holds any more lend their buffers to the
+    /// next one: fresh memory of this size costs more than all that is written into it, because the kernel clears it.
+    sent: VecDeque<Arc<TraceBatch>>,
     no_reason: Arc<str>,
     /// Index in the batch of each of the shard's origins, [`UNSEEN`] if it is not in it.
     origins: Vec<u32>,
@@ -50,6 +56,7 @@ impl Building {
     pub(super) fn new() -> Self {
         Self {
             batch: TraceBatch::default(),
+            sent: VecDeque::with_capacity(RECYCLED),
             no_reason: Arc::from(""),
             origins: Vec::new(),
             used_origins: Vec::new(),
@@ -95,16 +102,33 @@ impl Building {
             self.origins[index as usize] = UNSEEN;
         }
         self.used_origins.clear();
+        let next = self.empty();
+        let batch = Arc::new(std::mem::replace(&mut self.batch, next));
+        if self.sent.len() == RECYCLED {
+            self.sent.pop_front();
+        }
+        self.sent.push_back(Arc::clone(&batch));
+        out.pass(Batch { data: Data::Traces(batch), arrival: out.arrival(), ack: Ack::none() });
+    }
+
+    /// A batch to fill: with the buffers of one that is done with, else with as much room as the last one took.
+    fn empty(&mut self) -> TraceBatch {
+        let free = self.sent.iter().position(|sent| Arc::strong_count(sent) == 1);
+        let used = free.and_then(|at| self.sent.remove(at)).and_then(Arc::into_inner);
+        if let Some(mut batch) = used {
+            batch.clear();
+            batch.slot_count = self.batch.slot_count;
+            return batch;
+        }
         let spans = room(self.batch.records.len(), BATCH_SPANS);
-        let next = TraceBatch {
+        TraceBatch {
             records: Vec::with_capacity(spans),
             parents: Vec::with_capacity(spans),
+            slots: Vec::with_capacity(spans * self.batch.slot_count),
             raw: Vec::with_capacity(room(self.batch.raw.len(), BATCH_BYTES)),
             slot_count: self.batch.slot_count,
             ..TraceBatch::default()
-        };
-        let batch = std::mem::replace(&mut self.batch, next);
-        out.pass(Batch { data: Data::Traces(Arc::new(batch)), arrival: out.arrival(), ack: Ack::none() });
+        }
     }
 
     fn gather(&mut self, places: &[Place], arena: &Arena) {

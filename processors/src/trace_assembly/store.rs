@@ -1,6 +1,6 @@
 //! The buffered spans of a shard: their bytes and their origins.
 
-use backtrail_model::span::SpanBatch;
+use backtrail_model::span::{SlotValue, SpanBatch};
 
 use super::arena::{Arena, Place};
 use super::origins::{Origins, UNSEEN};
@@ -33,12 +33,15 @@ impl Store {
         }
         self.origins.share(*origin);
         self.columns.clear();
-        if batch.slot_count > 0 {
-            encode_slots(batch.slots_of(index), &mut self.columns);
+        // Most spans carry none of the wanted attributes (calls inside a service); for them nothing is stored.
+        let slots = batch.slots_of(index);
+        let slot_count = if slots.iter().all(|slot| *slot == SlotValue::Absent) { 0 } else { slots.len() };
+        if slot_count > 0 {
+            encode_slots(slots, &mut self.columns);
         }
         let raw = batch.raw(record);
         let prefix = Prefix::of(raw, batch.trace_ids[index], record);
-        let head = head(record, *origin, prefix, batch.slot_count, self.columns.len());
+        let head = head(record, *origin, prefix, slot_count, self.columns.len());
         self.arena.put([&head, &self.columns, &raw[prefix.len()..]])
     }
 

@@ -1,10 +1,10 @@
 //! `spectra`: which elements failing and passing traces touched, and how long operations took, by slice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::RecordBatch;
 use backtrail_model::histogram::Histogram;
-use backtrail_model::spectra::{Element, Entry, SpectraSlice, TraceGroup};
+use backtrail_model::spectra::{Element, Entry, SignatureHash, SpectraSlice, TraceGroup};
 use backtrail_model::time::{Slice, SliceGrid};
 
 use crate::columns::{Assembler, doubles, histograms, int64s, optional_int64s, optional_texts, texts, times};
@@ -100,10 +100,13 @@ pub fn batch<'a>(
         .finish()
 }
 
+/// Traces and failing traces, weighted.
+type Sums = (u64, u64);
+
 /// Entries and elements. Groups are told apart by signature and latency; here they are added up.
 fn traces<'a>(slice: &'a SpectraSlice, rows: &mut Vec<Row<'a>>) {
     let mut entries: BTreeMap<&Entry, (u64, u64, Histogram)> = BTreeMap::new();
-    let mut elements: BTreeMap<(&Entry, &Element), (u64, u64)> = BTreeMap::new();
+    let mut signatures: BTreeMap<(&Entry, SignatureHash), Sums> = BTreeMap::new();
     for (group, &count) in &slice.groups {
         let TraceGroup { entry, signature, error, latency } = group;
         let errors = if *error { count } else { 0 };
@@ -111,11 +114,9 @@ fn traces<'a>(slice: &'a SpectraSlice, rows: &mut Vec<Row<'a>>) {
         sums.0 += count;
         sums.1 += errors;
         sums.2.add(*latency, count);
-        for element in slice.signatures.get(signature).into_iter().flat_map(|elements| elements.iter()) {
-            let sums = elements.entry((entry, element)).or_default();
-            sums.0 += count;
-            sums.1 += errors;
-        }
+        let sums = signatures.entry((entry, *signature)).or_default();
+        sums.0 += count;
+        sums.1 += errors;
     }
     rows.extend(entries.into_iter().map(|(entry, (all, errors, histogram))| Row {
         slice: slice.slice,
@@ -126,16 +127,46 @@ fn traces<'a>(slice: &'a SpectraSlice, rows: &mut Vec<Row<'a>>) {
         weight: WEIGHT,
         ..Row::default()
     }));
-    rows.extend(elements.into_iter().map(|((entry, element), (all, errors))| Row {
-        slice: slice.slice,
-        what: "element",
-        entry: Some(entry),
-        kind: element.kind.name(),
-        service: &element.service,
-        name: &element.name,
-        traces: Some((all, Some(errors))),
-        ..Row::default()
-    }));
+    // Elements are counted by number and sorted once: signatures repeat them thousands of times.
+    let (mut known, mut elements) = (HashMap::<&Element, usize>::new(), Vec::new());
+    let members: BTreeMap<SignatureHash, Vec<usize>> = slice
+        .signatures
+        .iter()
+        .map(|(&hash, list)| {
+            let number = |element| {
+                *known.entry(element).or_insert_with(|| {
+                    elements.push(element);
+                    elements.len() - 1
+                })
+            };
+            (hash, list.iter().map(number).collect())
+        })
+        .collect();
+    let mut order: Vec<usize> = (0..elements.len()).collect();
+    order.sort_unstable_by_key(|&number| elements[number]);
+    let signatures: Vec<_> = signatures.into_iter().collect();
+    for of_entry in signatures.chunk_by(|a, b| a.0.0 == b.0.0) {
+        let mut counts: Vec<Option<Sums>> = vec![None; elements.len()];
+        for ((_, signature), (all, errors)) in of_entry {
+            for &number in members.get(signature).into_iter().flatten() {
+                let sums = counts[number].get_or_insert_default();
+                sums.0 += all;
+                sums.1 += errors;
+            }
+        }
+        let entry = of_entry[0].0.0;
+        let counted = order.iter().filter_map(|&number| Some((elements[number], counts[number]?)));
+        rows.extend(counted.map(|(element, (all, errors))| Row {
+            slice: slice.slice,
+            what: "element",
+            entry: Some(entry),
+            kind: element.kind.name(),
+            service: &element.service,
+            name: &element.name,
+            traces: Some((all, Some(errors))),
+            ..Row::default()
+        }));
+    }
 }
 
 fn tests<'a>(slice: &'a SpectraSlice, rows: &mut Vec<Row<'a>>) {

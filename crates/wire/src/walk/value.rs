@@ -70,7 +70,7 @@ pub(crate) fn key_value(message: &[u8], depth: u32) -> Result<(&[u8], Scalar<'_>
 /// The value stays a message here: most attributes interest nobody, and making an enum of each costs more than all the
 /// rest of the walk (its parts are stored and loaded at different widths, which stalls the CPU).
 #[inline]
-pub(super) fn common_key_value(message: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn common_key_value(message: &[u8]) -> Option<(&[u8], &[u8])> {
     let [0x0A, length @ ..0x80, rest @ ..] = message else { return None };
     let (name, [0x12, rest @ ..]) = rest.split_at_checked(usize::from(*length))? else { return None };
     match rest {
