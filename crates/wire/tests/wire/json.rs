@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use backtrail_model::Symbols;
+use backtrail_wire::attributes::log_body;
 use backtrail_wire::{Bounds, WalkSpec, Walker, count_data_points, json};
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -120,10 +121,10 @@ fn logs_become_records() {
     assert_eq!(&*symbols.resolve(backtrail_model::SymbolKind::File, first.file), "pay.go");
     assert_eq!(&*symbols.resolve(backtrail_model::SymbolKind::Service, first.service), "pay");
     assert_eq!(batch.event_name(first), "crash");
-    assert_eq!(batch.body(first).expect("set").to_string(), "boom");
+    assert_eq!(log_body(batch, first).expect("set").to_string(), "boom");
     assert_eq!(batch.slots_of(0), [backtrail_model::span::SlotValue::Int(7)]);
     assert_eq!((second.time.0, second.severity, second.trace_id.is_valid()), (9, 13, false));
-    assert_eq!(batch.body(second).expect("set").to_string(), r#"{"k":1}"#);
+    assert_eq!(log_body(batch, second).expect("set").to_string(), r#"{"k":1}"#);
     assert_eq!((third.severity, third.trace_id.is_valid(), batch.event_name(third).len()), (21, true, 0));
     assert_eq!((walked.invalid_ids, walked.clamped.missing_time), (1, 1));
 }
