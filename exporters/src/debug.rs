@@ -13,12 +13,13 @@ use std::io::Write as _;
 
 use async_trait::async_trait;
 use backtrail_model::data::{Batch, Data};
+use backtrail_model::log::{LogBatch, LogRecord, severity_name};
 use backtrail_model::signal::{Signal, Signals};
 use backtrail_model::span::{SpanFlags, SpanRecord};
 use backtrail_model::symbols::SymbolKind;
 use backtrail_model::{TraceId, UnixNano};
 use backtrail_pipeline::{Component, Context, Exporter, Finding, NodeError, Scope};
-use backtrail_wire::attributes::SpanView;
+use backtrail_wire::attributes::{LogView, SpanView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -156,7 +157,15 @@ fn text(data: &Data, verbosity: Verbosity, cx: &Context) -> String {
                 }
             }
         }
-        Data::Logs(_) | Data::Metrics(_) => {}
+        Data::Logs(batch, selected) => {
+            let all = 0..batch.records.len();
+            let selected: Vec<usize> =
+                selected.as_ref().map_or(all.collect(), |s| s.iter().map(|&i| i as usize).collect());
+            for index in selected {
+                log(&mut out, batch, &batch.records[index], detailed, cx);
+            }
+        }
+        Data::Metrics(_) => {}
         Data::Edges(slice) => {
             for (key, counts) in &slice.edges {
                 let (calls, errors) = (counts.calls as f64 / 256.0, counts.errors as f64 / 256.0);
@@ -167,6 +176,12 @@ fn text(data: &Data, verbosity: Verbosity, cx: &Context) -> String {
         Data::Spectra(slice) => {
             let (groups, signatures) = (slice.groups.len(), slice.signatures.len());
             let _ = write!(out, "\n  slice {} groups={groups} signatures={signatures}", slice.slice.0);
+        }
+        Data::LogMotifs(slice) => {
+            for (key, counts) in &slice.motifs {
+                let _ = write!(out, "\n  {} {} {}", severity_name(key.severity), key.service, key.template);
+                let _ = write!(out, " count={}", counts.count);
+            }
         }
         Data::Incident(incident) => document(&mut out, incident, detailed),
         Data::Verdict(verdict) => document(&mut out, verdict, detailed),
@@ -202,6 +217,27 @@ fn span(out: &mut String, trace_id: TraceId, record: &SpanRecord, raw: Option<&[
         for (key, value) in event.attributes() {
             let _ = write!(out, "\n      {key}: {value}");
         }
+    }
+}
+
+fn log(out: &mut String, batch: &LogBatch, record: &LogRecord, detailed: bool, cx: &Context) {
+    let name = |kind, symbol| cx.symbols().resolve(kind, symbol);
+    let _ = write!(
+        out,
+        "\n  {} {} {} {}",
+        record.time,
+        severity_name(record.severity),
+        name(SymbolKind::Service, record.service),
+        name(SymbolKind::Template, record.template)
+    );
+    if !detailed {
+        return;
+    }
+    let _ = write!(out, "\n    trace {} span {}", record.trace_id, record.span_id);
+    let Ok(view) = LogView::parse(batch.raw(record)) else { return };
+    let _ = write!(out, "\n    body: {}", view.body());
+    for (key, value) in view.attributes() {
+        let _ = write!(out, "\n    {key}: {value}");
     }
 }
 
@@ -242,5 +278,24 @@ mod tests {
         assert_eq!(basic, "traces: 2 items");
         assert!(normal.contains("checkout") && !normal.contains("http.route"), "{normal}");
         assert!(detailed.contains("http.route: /cart"), "{detailed}");
+    }
+
+    #[test]
+    fn log_records_show_what_the_walk_read_of_them() {
+        let cx = Context::for_test("exporters.debug");
+        let text = br#"{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"pay"}}]},
+            "scopeLogs":[{"scope":{"name":"Charge"},"logRecords":[{"severityNumber":17,"body":{"stringValue":"card 7 failed"},
+            "attributes":[{"key":"user","value":{"stringValue":"ada"}}]},{}]}]}]}"#;
+        let bytes = backtrail_wire::json::logs(text).expect("valid");
+        let mut walker = backtrail_wire::Walker::new(std::sync::Arc::default(), std::sync::Arc::clone(cx.symbols()));
+        let batch = walker.logs(bytes.into(), &backtrail_wire::Bounds::none()).expect("well-framed").batch;
+        let data = Data::Logs(std::sync::Arc::new(batch), Some(std::sync::Arc::from([0])));
+        let normal = super::text(&data, Verbosity::Normal, &cx);
+        assert!(
+            normal.starts_with("logs: 1 items") && normal.ends_with("ERROR pay ERROR Charge card <*> failed"),
+            "{normal}"
+        );
+        let detailed = super::text(&data, Verbosity::Detailed, &cx);
+        assert!(detailed.contains("body: card 7 failed") && detailed.contains("user: ada"), "{detailed}");
     }
 }

@@ -9,6 +9,7 @@ use backtrail_exporters::parquet::Config;
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::edges::{EdgeCounts, EdgeKey, EdgeKind, EdgeSlice};
 use backtrail_model::incident::Incident;
+use backtrail_model::log_motifs::{LogMotifSlice, MotifCounts, MotifKey};
 use backtrail_model::spectra::{Element, ElementKind, Entry, SpectraSlice, TestKey, TestSums, TraceGroup};
 use backtrail_model::time::{Slice, UnixNano};
 use backtrail_model::trace::{NO_SPAN, TraceBatch, TraceFlags, TraceHead};
@@ -33,6 +34,8 @@ fn traces(cx: &Context) -> Vec<Data> {
                 root: NO_SPAN,
                 start: record.start,
                 end: record.end(),
+                first_log: 0,
+                log_len: 0,
                 flags: TraceFlags::default(),
                 reason: Arc::from("all"),
             });
@@ -77,6 +80,14 @@ fn spectra(slice: u64) -> Data {
     Data::Spectra(Arc::new(spectra))
 }
 
+fn motifs(slice: u64) -> Data {
+    let mut motifs = LogMotifSlice { overflow: 5, ..LogMotifSlice::new(Slice(slice)) };
+    let key = MotifKey { service: "payment".into(), template: "Charge.java#42".into(), severity: 17 };
+    let time = UnixNano(slice * 15_000_000_000);
+    motifs.add(key, MotifCounts { count: 3, in_traces: 2, first: time, last: time, example: "declined".into() });
+    Data::LogMotifs(Arc::new(motifs))
+}
+
 fn documents() -> [Data; 2] {
     let verdict: Verdict = serde_json::from_str(include_str!("data/verdict.json")).expect("a verdict");
     let incident = Incident {
@@ -95,13 +106,13 @@ fn documents() -> [Data; 2] {
 async fn write(base: &Path) -> u64 {
     let cx = Context::for_test("exporters.parquet");
     let config = serde_json::json!({
-        "path": base, "tables": ["spans", "edges", "spectra", "incidents", "suspects", "verdicts"],
+        "path": base, "tables": ["spans", "edges", "spectra", "log_motifs", "incidents", "suspects", "verdicts"],
     });
     let config: Config = serde_json::from_value(config).expect("settings");
     let mut exporter: Box<dyn Exporter> = config.build(&cx).expect("builds");
     let spans = traces(&cx);
     let count = spans.iter().map(Data::items).sum();
-    let windows = (FIRST..FIRST + 100).flat_map(|slice| [edges(slice), spectra(slice)]);
+    let windows = (FIRST..FIRST + 100).flat_map(|slice| [edges(slice), spectra(slice), motifs(slice)]);
     for data in spans.into_iter().chain(windows).chain(documents()) {
         exporter.export(&Batch::derived(data, UnixNano(0))).await.expect("taken");
     }
@@ -120,9 +131,15 @@ async fn three_readers_see_the_same_tables() {
     let output = Command::new(python).arg(scripts.join("read_tables.py")).arg(&base).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    for (table, rows) in
-        [("spans", spans), ("edges", 200), ("spectra", 500), ("incidents", 1), ("suspects", 2), ("verdicts", 1)]
-    {
+    for (table, rows) in [
+        ("spans", spans),
+        ("edges", 200),
+        ("spectra", 500),
+        ("log_motifs", 200),
+        ("incidents", 1),
+        ("suspects", 2),
+        ("verdicts", 1),
+    ] {
         assert_eq!(report[table]["rows"], rows, "{table}");
     }
     assert_eq!(report["spans"]["columns"]["start_time"], "time");

@@ -6,6 +6,7 @@ pub mod edge_aggregation;
 #[cfg(test)]
 mod encoded;
 mod hash;
+pub mod log_motifs;
 pub mod memory_limiter;
 pub mod ochiai;
 mod remembered;
@@ -25,6 +26,7 @@ pub const PROCESSORS: &[Kind<dyn Processor>] = &[
     node::processor::<anomaly_trigger::Config>(),
     node::processor::<batch::Config>(),
     node::processor::<edge_aggregation::Config>(),
+    node::processor::<log_motifs::Config>(),
     node::processor::<memory_limiter::Config>(),
     node::processor::<ochiai::Config>(),
     node::processor::<route_normalization::Config>(),

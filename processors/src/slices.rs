@@ -1,4 +1,4 @@
-//! The slices that a shard still counts into: shared by all processors that count traces.
+//! The slices that a shard still counts into: shared by all processors that count traces or log records.
 
 use std::collections::BTreeMap;
 
@@ -29,9 +29,17 @@ impl<T: Default> OpenSlices<T> {
             out.note("late", u64::from(head.len));
             return None;
         }
-        let slice = self.grid.slice(head.end);
-        if self.grid.end(slice) <= self.watermark {
+        let found = self.of_time(head.end);
+        if found.is_none() {
             out.note("late_slice", u64::from(head.len));
+        }
+        found
+    }
+
+    /// The counts of the slice that holds `time`. `None` if it has closed.
+    pub(crate) fn of_time(&mut self, time: UnixNano) -> Option<(Slice, &mut T)> {
+        let slice = self.grid.slice(time);
+        if self.grid.end(slice) <= self.watermark {
             return None;
         }
         Some((slice, self.open.entry(slice).or_default()))

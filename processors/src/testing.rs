@@ -1,10 +1,11 @@
-//! Traces for tests, and a chain of processors that is driven by hand.
+//! Traces and log records for tests, and a chain of processors that is driven by hand.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::ids::{SpanId, TraceId};
+use backtrail_model::log::{LogBatch, LogBody, LogRecord};
 use backtrail_model::signal::Signals;
 use backtrail_model::span::{Origin, SpanFlags, SpanKind, SpanRecord};
 use backtrail_model::symbols::SymbolKind;
@@ -96,6 +97,8 @@ fn push_trace(cx: &Context, batch: &mut TraceBatch, id: u64, spans: &[Span]) {
         root: root.map_or(NO_SPAN, |at| (first + at) as u32),
         start: records.iter().map(|record| record.start).min().unwrap_or_default(),
         end: records.iter().map(SpanRecord::end).max().unwrap_or_default(),
+        first_log: 0,
+        log_len: 0,
         flags,
         reason: Arc::from(""),
     });
@@ -135,6 +138,49 @@ fn record(cx: &Context, batch: &mut TraceBatch, span: &Span) -> SpanRecord {
         resend: span.resend,
         ..SpanRecord::default()
     }
+}
+
+/// A log record in words. Time in microseconds since the epoch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Log {
+    pub(crate) time: u64,
+    /// Number of its trace, 0 for none.
+    pub(crate) trace: u64,
+    pub(crate) span: u64,
+    pub(crate) service: &'static str,
+    pub(crate) template: &'static str,
+    pub(crate) severity: u8,
+    pub(crate) body: &'static [u8],
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { time: 0, trace: 0, span: 0, service: "shop", template: "shop#1", severity: 9, body: b"hello" }
+    }
+}
+
+/// A batch of these records, whose traces have the ids that `of` gives their numbers.
+pub(crate) fn logs(cx: &Context, of: fn(u64) -> TraceId, logs: &[Log]) -> LogBatch {
+    let mut batch = LogBatch::default();
+    let mut buf = Vec::new();
+    for log in logs {
+        let len = log.body.len() as u32;
+        batch.records.push(LogRecord {
+            time: UnixNano(log.time * 1000),
+            trace_id: if log.trace == 0 { TraceId::default() } else { of(log.trace) },
+            span_id: SpanId(log.span),
+            service: cx.symbols().intern(SymbolKind::Service, log.service),
+            template: cx.symbols().intern(SymbolKind::Template, log.template),
+            raw_offset: buf.len() as u32,
+            raw_len: len,
+            body: if len > 0 { LogBody::Text { offset: 0, len } } else { LogBody::Absent },
+            severity: log.severity,
+            ..LogRecord::default()
+        });
+        buf.extend_from_slice(log.body);
+    }
+    batch.buf = buf.into();
+    batch
 }
 
 /// One processor of a [`Chain`].

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use backtrail_model::trace::{NO_SPAN, TraceBatch, TraceHead};
+use backtrail_model::trace::{NO_SPAN, TraceBatch, TraceHead, TraceLog};
 
-/// Appends traces of one batch to another, self-contained: records, bytes, columns and origins.
+/// Appends traces of one batch to another, self-contained: records, bytes, columns, origins and log records.
 pub(crate) struct Copier<'a> {
     from: &'a TraceBatch,
     /// Where each origin of `from` stands in the target, [`NO_SPAN`] if it is not there yet.
@@ -33,7 +33,9 @@ impl<'a> Copier<'a> {
             to.slots.extend_from_slice(from.slots_of(index));
             to.slots.resize(to.records.len() * to.slot_count, backtrail_model::span::SlotValue::Absent);
         }
-        let mut copy = TraceHead { first: new_first, root: moved(head.root), ..head.clone() };
+        let first_log = to.logs.len() as u32;
+        to.logs.extend(from.logs_of(head).iter().map(|log| TraceLog { span: moved(log.span), ..*log }));
+        let mut copy = TraceHead { first: new_first, root: moved(head.root), first_log, ..head.clone() };
         edit(&mut copy);
         to.traces.push(copy);
     }
@@ -69,6 +71,8 @@ impl<'a> Copier<'a> {
 mod tests {
     use super::*;
     use crate::testing::{Span, traces};
+    use backtrail_model::symbols::Symbol;
+    use backtrail_model::time::UnixNano;
     use backtrail_pipeline::Context;
 
     #[test]
@@ -80,7 +84,14 @@ mod tests {
                 Span { id: 2, parent: 1, start: 1, service: "db", raw: b"child", ..Span::default() },
             ]
         };
-        let from = traces(&cx, 1, &[trace(b"one"), trace(b"two"), trace(b"three")]);
+        let mut from = traces(&cx, 1, &[trace(b"one"), trace(b"two"), trace(b"three")]);
+        for (n, span) in [1, NO_SPAN, 3, NO_SPAN, 5].into_iter().enumerate() {
+            let (service, template) = (Symbol::NONE, Symbol::NONE);
+            from.logs.push(TraceLog { time: UnixNano(n as u64), span, service, template, severity: 9 });
+        }
+        for (head, (first_log, log_len)) in from.traces.iter_mut().zip([(0, 2), (2, 2), (4, 1)]) {
+            (head.first_log, head.log_len) = (first_log, log_len);
+        }
         let mut to = TraceBatch::default();
         let mut copier = Copier::new(&from);
         for head in [&from.traces[2], &from.traces[1]] {
@@ -92,6 +103,9 @@ mod tests {
         assert_eq!(to.raw(&to.spans(head)[0]), b"two");
         assert_eq!(to.parent(3), Some(2));
         assert_eq!(to.origins.len(), 2);
+        let logs = |head| to.logs_of(head).iter().map(|log| (log.time.0, log.span)).collect::<Vec<_>>();
+        assert_eq!(logs(&to.traces[0]), [(4, 1)]);
+        assert_eq!(logs(head), [(2, 3), (3, NO_SPAN)]);
         assert_eq!(to.origins[to.records[3].origin as usize].service, to.records[3].service);
     }
 }

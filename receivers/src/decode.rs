@@ -43,7 +43,6 @@ pub(crate) struct Decoded {
     clamped: ClampCounts,
     invalid_utf8: u64,
     invalid_ids: u64,
-    latest_log: UnixNano,
 }
 
 impl Decoder {
@@ -75,14 +74,13 @@ impl Decoder {
         let permit = permit.map(|permit| Arc::new(permit) as _);
         match signal {
             Signal::Logs => {
-                let logs = self.walk(|walker| walker.logs(bytes.clone(), bounds))?;
-                let items = logs.batch.records.len() as u64;
+                let mut walked = self.walk(|walker| walker.logs(bytes, bounds))?;
+                walked.batch.permit = permit;
                 Ok(Decoded {
-                    clamped: logs.clamped,
-                    invalid_utf8: logs.invalid_utf8,
-                    invalid_ids: logs.invalid_ids,
-                    latest_log: logs.batch.records.iter().map(|record| record.time).max().unwrap_or_default(),
-                    ..Decoded::whole(Data::Logs(RawBatch { buf: bytes, items, permit }))
+                    clamped: walked.clamped,
+                    invalid_utf8: walked.invalid_utf8,
+                    invalid_ids: walked.invalid_ids,
+                    ..Decoded::whole(Data::Logs(Arc::new(walked.batch), None))
                 })
             }
             Signal::Metrics => {
@@ -122,14 +120,8 @@ pub(crate) fn transcode(signal: Signal, json: &[u8]) -> Result<Vec<u8>, WireErro
 
 impl Decoded {
     fn whole(data: Data) -> Self {
-        Self {
-            data,
-            rejected: Rejected::default(),
-            clamped: ClampCounts::default(),
-            invalid_utf8: 0,
-            invalid_ids: 0,
-            latest_log: UnixNano(0),
-        }
+        let (rejected, clamped) = (Rejected::default(), ClampCounts::default());
+        Self { data, rejected, clamped, invalid_utf8: 0, invalid_ids: 0 }
     }
 
     /// Counts everything: accepted = sent + dropped, so rejected items were accepted too.
@@ -149,8 +141,9 @@ impl Decoded {
     pub(crate) fn latest(&self) -> UnixNano {
         match &self.data {
             Data::Spans(batch, _) => batch.records.iter().map(SpanRecord::end).max().unwrap_or_default(),
+            Data::Logs(batch, _) => batch.records.iter().map(|record| record.time).max().unwrap_or_default(),
             Data::Metrics(raw) => latest::of_metrics(&raw.buf),
-            _ => self.latest_log,
+            _ => UnixNano(0),
         }
     }
 }

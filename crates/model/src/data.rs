@@ -7,6 +7,8 @@ use bytes::Bytes;
 use crate::ack::Ack;
 use crate::edges::EdgeSlice;
 use crate::incident::Incident;
+use crate::log::LogBatch;
+use crate::log_motifs::LogMotifSlice;
 use crate::patch_request::PatchRequest;
 use crate::signal::Signal;
 use crate::span::SpanBatch;
@@ -15,12 +17,12 @@ use crate::time::UnixNano;
 use crate::trace::TraceBatch;
 use crate::verdict::Verdict;
 
-/// Opaque OTLP of a signal that is passed through (logs and metrics, until a node decodes them).
+/// Opaque OTLP of a signal that is passed through (metrics, until a node decodes them).
 #[derive(Clone, Debug)]
 pub struct RawBatch {
-    /// The request: `ExportLogsServiceRequest` or `ExportMetricsServiceRequest`.
+    /// The request: `ExportMetricsServiceRequest`.
     pub buf: Bytes,
-    /// Log records or data points in it.
+    /// Data points in it.
     pub items: u64,
     /// The bytes that the receiver's budget lent for this request.
     pub permit: Option<Arc<dyn std::any::Any + Send + Sync>>,
@@ -33,14 +35,16 @@ pub enum Data {
     Spans(Arc<SpanBatch>, Option<Arc<[u32]>>),
     /// Traces.
     Traces(Arc<TraceBatch>),
-    /// Logs.
-    Logs(RawBatch),
+    /// Log records; the indices select records of the batch (a shard's part), all when `None`.
+    Logs(Arc<LogBatch>, Option<Arc<[u32]>>),
     /// Metrics.
     Metrics(RawBatch),
     /// A slice of edges.
     Edges(Arc<EdgeSlice>),
     /// A slice of spectra.
     Spectra(Arc<SpectraSlice>),
+    /// A slice of log motifs.
+    LogMotifs(Arc<LogMotifSlice>),
     /// An incident's revision.
     Incident(Arc<Incident>),
     /// A verdict.
@@ -55,10 +59,11 @@ impl Data {
         match self {
             Self::Spans(..) => Signal::Spans,
             Self::Traces(_) => Signal::Traces,
-            Self::Logs(_) => Signal::Logs,
+            Self::Logs(..) => Signal::Logs,
             Self::Metrics(_) => Signal::Metrics,
             Self::Edges(_) => Signal::Edges,
             Self::Spectra(_) => Signal::Spectra,
+            Self::LogMotifs(_) => Signal::LogMotifs,
             Self::Incident(_) => Signal::Incidents,
             Self::Verdict(_) => Signal::Verdicts,
             Self::PatchRequest(_) => Signal::PatchRequests,
@@ -69,10 +74,16 @@ impl Data {
     pub fn items(&self) -> u64 {
         match self {
             Self::Spans(batch, None) => batch.records.len() as u64,
-            Self::Spans(_, Some(selected)) => selected.len() as u64,
+            Self::Logs(batch, None) => batch.records.len() as u64,
+            Self::Spans(_, Some(selected)) | Self::Logs(_, Some(selected)) => selected.len() as u64,
             Self::Traces(batch) => batch.records.len() as u64,
-            Self::Logs(raw) | Self::Metrics(raw) => raw.items,
-            Self::Edges(_) | Self::Spectra(_) | Self::Incident(_) | Self::Verdict(_) | Self::PatchRequest(_) => 1,
+            Self::Metrics(raw) => raw.items,
+            Self::Edges(_)
+            | Self::Spectra(_)
+            | Self::LogMotifs(_)
+            | Self::Incident(_)
+            | Self::Verdict(_)
+            | Self::PatchRequest(_) => 1,
         }
     }
 }

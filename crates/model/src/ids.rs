@@ -24,6 +24,15 @@ impl TraceId {
         ((mixed * shards as u64) >> 32) as usize
     }
 
+    /// The shard among `shards` of what has no trace: a hash of the name that it is kept together by. FNV-1a, which is
+    /// the same in every run and every version.
+    pub fn shard_of_name(name: &str, shards: usize) -> usize {
+        let hash = name
+            .bytes()
+            .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3));
+        Self((u128::from(hash)).to_be_bytes()).shard(shards)
+    }
+
     /// Parses 32 hex digits of either case.
     pub fn from_hex(text: &str) -> Option<Self> {
         if text.len() != 32 || !text.is_ascii() {
@@ -96,5 +105,13 @@ mod tests {
             counts[TraceId(id).shard(4)] += 1;
         }
         assert!(counts.iter().all(|&n| n > 800), "{counts:?}");
+    }
+
+    #[test]
+    fn names_are_spread_and_stay_where_they_are() {
+        let mut counts = [0_usize; 4];
+        (0..400).for_each(|n| counts[TraceId::shard_of_name(&format!("service-{n}"), 4)] += 1);
+        assert!(counts.iter().all(|&n| n > 60), "{counts:?}");
+        assert_eq!(["cart", "payment", ""].map(|name| TraceId::shard_of_name(name, 16)), [9, 2, 15]);
     }
 }

@@ -1,4 +1,4 @@
-//! Plain data that flows through backtrail: spans, traces, edges, spectra, incidents, suspects, verdicts, patch
+//! Plain data that flows through backtrail: spans, traces, logs, edges, spectra, log motifs, incidents, suspects, verdicts, patch
 //! requests, with time and identifiers. No I/O and no component logic; everything else depends on this crate.
 
 pub mod ack;
@@ -7,6 +7,8 @@ pub mod edges;
 pub mod histogram;
 pub mod ids;
 pub mod incident;
+pub mod log;
+pub mod log_motifs;
 pub mod patch_request;
 pub mod signal;
 pub mod span;

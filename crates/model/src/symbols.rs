@@ -41,12 +41,22 @@ pub enum SymbolKind {
     Frame,
     /// Pod or instance.
     Instance,
+    /// The statement that wrote a log record.
+    Template,
 }
 
 impl SymbolKind {
     /// All kinds.
-    pub const ALL: [Self; 7] =
-        [Self::Service, Self::Operation, Self::Peer, Self::Function, Self::File, Self::Frame, Self::Instance];
+    pub const ALL: [Self; 8] = [
+        Self::Service,
+        Self::Operation,
+        Self::Peer,
+        Self::Function,
+        Self::File,
+        Self::Frame,
+        Self::Instance,
+        Self::Template,
+    ];
 
     /// The name used in metrics.
     pub const fn name(self) -> &'static str {
@@ -58,6 +68,7 @@ impl SymbolKind {
             Self::File => "file",
             Self::Frame => "frame",
             Self::Instance => "instance",
+            Self::Template => "template",
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::ids::TraceId;
 use crate::span::{Origin, SlotValue, SpanRecord};
+use crate::symbols::Symbol;
 use crate::time::UnixNano;
 
 /// "No span": the root or parent is not there.
@@ -45,6 +46,10 @@ pub struct TraceHead {
     pub len: u32,
     /// Index of its root among the batch's records, [`NO_SPAN`] if it is missing.
     pub root: u32,
+    /// Its first log record.
+    pub first_log: u32,
+    /// How many log records it has.
+    pub log_len: u32,
     /// Least start of its spans.
     pub start: UnixNano,
     /// Greatest end of its spans: says which slice the trace belongs to.
@@ -53,6 +58,21 @@ pub struct TraceHead {
     pub flags: TraceFlags,
     /// Why it was kept: policy name; empty before sampling.
     pub reason: Arc<str>,
+}
+
+/// A log record of a trace, as localization reads it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TraceLog {
+    /// When it was written.
+    pub time: UnixNano,
+    /// Index in [`TraceBatch::records`] of the span it names, [`NO_SPAN`] if it names none or one that is not there.
+    pub span: u32,
+    /// The service that wrote it.
+    pub service: Symbol,
+    /// The statement that wrote it (see [`LogRecord::template`](crate::log::LogRecord)).
+    pub template: Symbol,
+    /// Its severity number, 0 if it is not known.
+    pub severity: u8,
 }
 
 /// Decided traces. Self-contained: the bytes were copied out of the shard's arena.
@@ -72,18 +92,21 @@ pub struct TraceBatch {
     pub slot_count: usize,
     /// What `origin` of the records points into.
     pub origins: Vec<Arc<Origin>>,
+    /// Log records of the traces, each trace's together, sorted by (time, span, severity) and then by what they say.
+    pub logs: Vec<TraceLog>,
 }
 
 impl TraceBatch {
     /// Takes everything out and keeps the memory.
     pub fn clear(&mut self) {
-        let Self { traces, records, parents, raw, slots, slot_count: _, origins } = self;
+        let Self { traces, records, parents, raw, slots, slot_count: _, origins, logs } = self;
         traces.clear();
         records.clear();
         parents.clear();
         raw.clear();
         slots.clear();
         origins.clear();
+        logs.clear();
     }
 
     /// Range of the trace's records.
@@ -94,6 +117,11 @@ impl TraceBatch {
     /// The trace's records.
     pub fn spans(&self, trace: &TraceHead) -> &[SpanRecord] {
         &self.records[self.range(trace)]
+    }
+
+    /// The trace's log records.
+    pub fn logs_of(&self, trace: &TraceHead) -> &[TraceLog] {
+        &self.logs[trace.first_log as usize..(trace.first_log + trace.log_len) as usize]
     }
 
     /// The span's own protobuf message.

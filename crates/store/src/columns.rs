@@ -96,6 +96,12 @@ pub fn times(values: impl IntoIterator<Item = UnixNano>) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from_iter_values(micros).with_timezone("UTC"))
 }
 
+/// Times or null.
+pub(crate) fn optional_times(values: impl IntoIterator<Item = Option<UnixNano>>) -> ArrayRef {
+    let micros = values.into_iter().map(|time| time.map(|time| (time.0 / 1000) as i64));
+    Arc::new(micros.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+}
+
 /// Histograms as lists of (least value of the bucket, count). The number beside each is the count that means one
 /// observation: 256 where counts are weighted.
 pub fn histograms<'a>(values: impl IntoIterator<Item = (&'a Histogram, f64)>) -> ArrayRef {

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use backtrail_model::log::{LogBatch, LogBody, LogRecord};
 use backtrail_model::span::Origin;
 
 use crate::check;
@@ -445,6 +446,16 @@ impl<'a> LinkView<'a> {
     }
 }
 
+/// The body of a log record of the batch; `None` if it has none.
+pub fn log_body<'a>(batch: &'a LogBatch, record: &LogRecord) -> Option<ValueRef<'a>> {
+    let part = |offset: u32, len: u32| &batch.raw(record)[offset as usize..(offset + len) as usize];
+    match record.body {
+        LogBody::Absent => None,
+        LogBody::Text { offset, len } => Some(ValueRef::Str(String::from_utf8_lossy(part(offset, len)))),
+        LogBody::Value { offset, len } => ValueRef::of_any_value(part(offset, len)),
+    }
+}
+
 /// A log record's message, to read in full.
 #[derive(Clone, Copy)]
 pub struct LogView<'a> {
@@ -455,7 +466,7 @@ impl<'a> LogView<'a> {
     /// A view of a log record's message.
     ///
     /// # Errors
-    /// If the framing is broken; the bytes of a [`LogRecord`](crate::LogRecord) never are.
+    /// If the framing is broken; the bytes of a [`LogRecord`] never are.
     pub fn parse(raw: &'a [u8]) -> Result<Self, WireError> {
         checked(&schema::LOG_RECORD, raw, ITEM_DEPTH).map(|raw| Self { raw })
     }

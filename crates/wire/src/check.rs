@@ -10,8 +10,14 @@ pub fn valid_utf8(span: &[u8]) -> bool {
     message::<true>(&schema::SPAN, span, ITEM_DEPTH).is_ok()
 }
 
+/// The same for a log record's message.
+pub fn valid_utf8_log(record: &[u8]) -> bool {
+    message::<true>(&schema::LOG_RECORD, record, ITEM_DEPTH).is_ok()
+}
+
 /// The same for the fields of [`Origin::resource`](backtrail_model::span::Origin) and
-/// [`Origin::scope`](backtrail_model::span::Origin) of spans.
+/// [`Origin::scope`](backtrail_model::span::Origin) of spans; those of logs have
+/// the same shape.
 pub fn valid_utf8_origin(resource: &[u8], scope: &[u8]) -> bool {
     message::<true>(&schema::RESOURCE_SPANS, resource, MAX_DEPTH - 1).is_ok()
         && message::<true>(&schema::SCOPE_SPANS, scope, MAX_DEPTH - 2).is_ok()

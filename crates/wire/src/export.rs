@@ -1,22 +1,23 @@
-//! Kept spans become a request again, by concatenation: raw spans inside rebuilt wrappers. Nothing is decoded, so
-//! nothing is lost, unknown fields included.
+//! Kept spans and log records become a request again, by concatenation: raw items inside rebuilt wrappers, which have the
+//! same shape and numbers for both. Nothing is decoded, so nothing is lost, unknown fields included.
 
 use std::sync::Arc;
 
+use backtrail_model::log::LogBatch;
 use backtrail_model::span::{Origin, SpanBatch, SpanRecord};
 use backtrail_model::trace::TraceBatch;
 
-use crate::check::{valid_utf8, valid_utf8_origin};
+use crate::check::{valid_utf8, valid_utf8_log, valid_utf8_origin};
 use crate::proto::{LEN, key, put_varint, varint_len};
 
 /// A request that was put together.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Exported {
-    /// The `ExportTraceServiceRequest`.
+    /// The `ExportTraceServiceRequest` or `ExportLogsServiceRequest`.
     pub bytes: Vec<u8>,
-    /// How many spans it holds.
-    pub spans: u64,
-    /// Spans left out, because a string in them (or in their resource or scope) is not UTF-8: a strict peer would
+    /// How many spans or log records it holds.
+    pub items: u64,
+    /// Items left out, because a string in them (or in their resource or scope) is not UTF-8: a strict peer would
     /// reject the whole request.
     pub invalid_utf8: u64,
 }
@@ -27,6 +28,15 @@ pub fn spans(batch: &SpanBatch, selected: Option<&[u32]>) -> Exported {
     match selected {
         Some(indices) => request(&batch.origins, indices.iter().map(|&index| record(index as usize))),
         None => request(&batch.origins, (0..batch.records.len()).map(record)),
+    }
+}
+
+/// The request of some log records of a batch, all of them if `selected` is `None`.
+pub fn logs(batch: &LogBatch, selected: Option<&[u32]>) -> Exported {
+    let record = |index: usize| (batch.records[index].origin, batch.raw(&batch.records[index]));
+    match selected {
+        Some(indices) => collect(&batch.origins, valid_utf8_log, indices.iter().map(|&index| record(index as usize))),
+        None => collect(&batch.origins, valid_utf8_log, (0..batch.records.len()).map(record)),
     }
 }
 
@@ -43,11 +53,19 @@ pub fn records<'a>(batch: &'a TraceBatch, records: impl IntoIterator<Item = &'a 
 /// The request of any spans: index of the origin in `origins`, and the raw span. Grouped by resource, then scope, each
 /// in the order of its first span; spans keep their order within a scope.
 pub fn request<'a>(origins: &[Arc<Origin>], spans: impl IntoIterator<Item = (u32, &'a [u8])>) -> Exported {
+    collect(origins, valid_utf8, spans)
+}
+
+fn collect<'a>(
+    origins: &[Arc<Origin>],
+    is_valid: fn(&[u8]) -> bool,
+    items: impl IntoIterator<Item = (u32, &'a [u8])>,
+) -> Exported {
     let mut exported = Exported::default();
     let mut groups = Groups::new(origins.len());
-    for (origin, raw) in spans {
-        if groups.add(origins, origin, raw) {
-            exported.spans += 1;
+    for (origin, raw) in items {
+        if is_valid(raw) && groups.add(origins, origin, raw) {
+            exported.items += 1;
         } else {
             exported.invalid_utf8 += 1;
         }
@@ -56,9 +74,9 @@ pub fn request<'a>(origins: &[Arc<Origin>], spans: impl IntoIterator<Item = (u32
     exported
 }
 
-/// Spans by resource and scope.
+/// Items by resource and scope.
 struct Groups<'a> {
-    /// The scope group of each origin, found when its first span comes.
+    /// The scope group of each origin, found when its first item comes.
     of_origin: Vec<Place>,
     resources: Vec<ResourceGroup>,
     scopes: Vec<ScopeGroup<'a>>,
@@ -79,8 +97,8 @@ struct ResourceGroup {
 
 struct ScopeGroup<'a> {
     origin: Arc<Origin>,
-    spans: Vec<&'a [u8]>,
-    /// Length of the `spans` fields.
+    items: Vec<&'a [u8]>,
+    /// Length of the items' fields.
     len: usize,
 }
 
@@ -89,19 +107,16 @@ impl<'a> Groups<'a> {
         Self { of_origin: vec![Place::Unknown; origins], resources: Vec::new(), scopes: Vec::new() }
     }
 
-    /// Whether the span can be sent.
+    /// Whether the item's origin can be sent; then it is taken.
     fn add(&mut self, origins: &[Arc<Origin>], origin: u32, raw: &'a [u8]) -> bool {
         let index = origin as usize;
         if let Place::Unknown = self.of_origin[index] {
             self.of_origin[index] = self.place(&origins[index]);
         }
         let Place::Scope(scope) = self.of_origin[index] else { return false };
-        if !valid_utf8(raw) {
-            return false;
-        }
         let scope = &mut self.scopes[scope];
         scope.len += field_len(raw.len());
-        scope.spans.push(raw);
+        scope.items.push(raw);
         true
     }
 
@@ -120,7 +135,7 @@ impl<'a> Groups<'a> {
             return Place::Scope(scope);
         }
         resource.scopes.push(self.scopes.len());
-        self.scopes.push(ScopeGroup { origin: Arc::clone(origin), spans: Vec::new(), len: 0 });
+        self.scopes.push(ScopeGroup { origin: Arc::clone(origin), items: Vec::new(), len: 0 });
         Place::Scope(self.scopes.len() - 1)
     }
 
@@ -132,21 +147,21 @@ impl<'a> Groups<'a> {
             for scope in self.filled(resource) {
                 open(&mut out, 2, scope.message_len());
                 out.extend_from_slice(&scope.origin.scope);
-                for span in &scope.spans {
-                    open(&mut out, 2, span.len());
-                    out.extend_from_slice(span);
+                for item in &scope.items {
+                    open(&mut out, 2, item.len());
+                    out.extend_from_slice(item);
                 }
             }
         }
         out
     }
 
-    /// The scopes that have spans: all spans of one may have been left out.
+    /// The scopes that have items.
     fn filled<'s>(&'s self, resource: &'s ResourceGroup) -> impl Iterator<Item = &'s ScopeGroup<'a>> {
-        resource.scopes.iter().map(|&scope| &self.scopes[scope]).filter(|scope| !scope.spans.is_empty())
+        resource.scopes.iter().map(|&scope| &self.scopes[scope]).filter(|scope| !scope.items.is_empty())
     }
 
-    /// Length of the `ResourceSpans` message, 0 if it has no spans.
+    /// Length of the `ResourceSpans` or `ResourceLogs` message, 0 if it has no items.
     fn resource_len(&self, resource: &ResourceGroup) -> usize {
         let scopes: usize = self.filled(resource).map(|scope| field_len(scope.message_len())).sum();
         if scopes == 0 { 0 } else { scopes + resource.origin.resource.len() }

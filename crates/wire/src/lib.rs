@@ -12,4 +12,4 @@ pub mod walk;
 
 pub use check::{count_data_points, valid_utf8};
 pub use error::{Fault, WireError};
-pub use walk::{Bounds, LogBatch, LogRecord, WalkSpec, Walked, WalkedLogs, Walker};
+pub use walk::{Bounds, WalkSpec, Walked, WalkedLogs, Walker};

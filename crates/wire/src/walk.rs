@@ -7,12 +7,15 @@
 mod body;
 mod errors;
 mod found;
+mod ids;
 mod intern;
 mod keys;
 mod logs;
+mod mask;
 mod origin;
 mod sampling;
 mod span;
+mod template;
 mod times;
 pub(crate) mod value;
 
@@ -23,7 +26,7 @@ use backtrail_model::span::{Origin, SpanBatch};
 use bytes::Bytes;
 
 pub use keys::WalkSpec;
-pub use logs::{LogBatch, LogBody, LogRecord, WalkedLogs};
+pub use logs::WalkedLogs;
 pub use origin::UNKNOWN_SERVICE;
 pub use times::{Bounds, ClampCounts};
 
@@ -34,6 +37,7 @@ use crate::schema;
 use found::Found;
 use intern::Interner;
 use origin::{Origins, Resource};
+use template::Templates;
 
 /// Turns requests into records. One per worker: it owns the caches of symbols and origins.
 pub struct Walker {
@@ -51,6 +55,7 @@ struct WalkState {
     spec: Arc<WalkSpec>,
     interner: Interner,
     found: Found,
+    templates: Templates,
 }
 
 /// The spans of one request.
@@ -125,7 +130,12 @@ impl Walker {
     /// A walker that fills the columns of `spec`. All workers share `symbols`.
     pub fn new(spec: Arc<WalkSpec>, symbols: Arc<Symbols>) -> Self {
         Self {
-            state: WalkState { spec, interner: Interner::new(symbols), found: Found::new() },
+            state: WalkState {
+                spec,
+                interner: Interner::new(symbols),
+                found: Found::new(),
+                templates: Templates::default(),
+            },
             origins: Origins::new(),
             resource_fields: Vec::new(),
             scope_fields: Vec::new(),
@@ -148,8 +158,8 @@ impl Walker {
         batch.trace_ids.reserve(expected);
         batch.slots.reserve(expected * batch.slot_count);
         let invalid_before = self.state.interner.invalid_utf8;
-        self.resources(&request, &mut |state, raw, resource, origin| {
-            span::read(raw, &request, (resource.service, origin), state, bounds, &mut walked)
+        self.resources(&request, &mut |state, raw, place| {
+            span::read(raw, &request, (place.resource.service, place.origin), state, bounds, &mut walked)
         })
         .map(|origins| walked.batch.origins = origins)
         .map_err(|broken| broken.within(&request))?;
@@ -191,7 +201,8 @@ impl Walker {
             let origin = origins.len() as u32;
             self.scope_fields.clear();
             let state = &mut self.state;
-            split(scope, MAX_DEPTH - 2, Some(&mut self.scope_fields), |item| read(state, item, &resource, origin))?;
+            let place = Place { resource: &resource, scope, origin };
+            split(scope, MAX_DEPTH - 2, Some(&mut self.scope_fields), |item| read(state, item, &place))?;
             match self.origins.origin(&resource, &self.scope_fields) {
                 Ok(found) => origins.push(found),
                 Err(broken) => return Err(locate(scope, &schema::SCOPE_SPANS, MAX_DEPTH - 2, broken)),
@@ -210,8 +221,17 @@ impl Walker {
     }
 }
 
-/// Reads one item: its message, its resource, and the index of its origin.
-type ReadItem<'a> = dyn FnMut(&mut WalkState, &[u8], &Resource, u32) -> Result<(), Broken> + 'a;
+/// Where items stand.
+struct Place<'a> {
+    resource: &'a Resource,
+    /// The `ScopeSpans` or `ScopeLogs` message.
+    scope: &'a [u8],
+    /// Index of the origin.
+    origin: u32,
+}
+
+/// Reads one item: its message, and where it stands.
+type ReadItem<'a> = dyn FnMut(&mut WalkState, &[u8], &Place<'_>) -> Result<(), Broken> + 'a;
 
 /// Parts a `ResourceSpans` or `ScopeSpans` (or their kin of logs) into its children, field 2, and everything else,
 /// which is appended to `others` byte by byte as it stands.

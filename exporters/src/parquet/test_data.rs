@@ -112,6 +112,8 @@ pub(crate) fn kept(cx: &Context, request: Vec<u8>, spans: u64) -> Batch {
             root: first,
             start: record.start,
             end: record.end(),
+            first_log: 0,
+            log_len: 0,
             flags: TraceFlags::default(),
             reason: Arc::from("errors"),
         }

@@ -8,6 +8,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::edges::{EdgeCounts, EdgeKey, EdgeKind, EdgeSlice};
+use backtrail_model::log_motifs::{LogMotifSlice, MotifCounts, MotifKey};
 use backtrail_model::spectra::{Element, ElementKind, Entry, SpectraSlice, TestKey, TestSums, TraceGroup};
 use backtrail_model::time::{Slice, SliceGrid, UnixNano};
 use backtrail_pipeline::context::{Shared, SharedOptions};
@@ -168,6 +169,14 @@ fn spectra(slice: u64, traces: u64, error: bool) -> SpectraSlice {
     spectra
 }
 
+fn motifs(slice: u64, template: &str, count: u64) -> LogMotifSlice {
+    let mut motifs = LogMotifSlice { overflow: count % 2, ..LogMotifSlice::new(Slice(slice)) };
+    let key = MotifKey { service: "a".into(), template: template.into(), severity: 17 };
+    let (first, last) = (UnixNano(START + count), UnixNano(START + 2 * count));
+    motifs.add(key, MotifCounts { count, in_traces: 1, first, last, example: format!("failed {count}").into() });
+    motifs
+}
+
 fn batch(data: Data) -> Batch {
     Batch::derived(data, UnixNano(START))
 }
@@ -177,14 +186,16 @@ const FIRST: u64 = 117_333_361;
 
 #[tokio::test]
 async fn any_split_and_order_of_slices_gives_byte_equal_files() {
-    let tables = [TableName::Edges, TableName::Spectra];
+    let tables = [TableName::Edges, TableName::Spectra, TableName::LogMotifs];
     let mut parts: Vec<Batch> = (0..100)
         .flat_map(|n| {
             let a = Data::Edges(Arc::new(edges(FIRST + n, "a", n + 1)));
             let c = Data::Edges(Arc::new(edges(FIRST + n, "c", n + 2)));
             let s = Data::Spectra(Arc::new(spectra(FIRST + n, n + 1, n % 3 == 0)));
             let more = Data::Spectra(Arc::new(spectra(FIRST + n, n + 1, n % 2 == 0)));
-            [a, c, s, more].map(batch)
+            let m = Data::LogMotifs(Arc::new(motifs(FIRST + n, "a#1", n + 1)));
+            let other = Data::LogMotifs(Arc::new(motifs(FIRST + n, "a#1", n + 2)));
+            [a, c, s, more, m, other].map(batch)
         })
         .collect();
     let mut outcomes = Vec::new();
@@ -203,8 +214,30 @@ async fn any_split_and_order_of_slices_gives_byte_equal_files() {
         // The parts of near slices change places, as parts of shards do.
         parts.chunks_mut(12 + run).for_each(<[Batch]>::reverse);
     }
-    assert_eq!(outcomes[0].len(), 6, "{:?}", outcomes[0].keys());
+    assert_eq!(outcomes[0].len(), 9, "{:?}", outcomes[0].keys());
     assert!(outcomes[0] == outcomes[1] && outcomes[0] == outcomes[2]);
+}
+
+#[tokio::test]
+async fn motifs_are_rows_and_what_is_past_the_cap_is_one_without_a_service() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut exporter, _) = node(&config(dir.path(), &[TableName::LogMotifs]));
+    for (template, count) in [("b#2", 4), ("a#1", 3)] {
+        exporter.export(&batch(Data::LogMotifs(Arc::new(motifs(FIRST, template, count))))).await.expect("taken");
+    }
+    exporter.flush(true).await.expect("written");
+    let (name, _) = files(dir.path()).pop_first().expect("a file");
+    let rows = rows(dir.path().join(name));
+    assert_eq!(texts(&rows, "service"), [None, Some("a"), Some("a")]);
+    assert_eq!(texts(&rows, "template"), [Some("(other)"), Some("a#1"), Some("b#2")]);
+    assert_eq!(texts(&rows, "severity"), [Some("UNSPECIFIED"), Some("ERROR"), Some("ERROR")]);
+    assert_eq!(texts(&rows, "example"), [None, Some("failed 3"), Some("failed 4")]);
+    let numbers = |column| rows.column_by_name(column).expect("a column").as_primitive::<Int64Type>().iter();
+    assert_eq!(numbers("count").collect::<Vec<_>>(), [Some(1), Some(3), Some(4)]);
+    assert_eq!(
+        numbers("last_seen_unix_nano").collect::<Vec<_>>(),
+        [None, Some(START as i64 + 6), Some(START as i64 + 8)]
+    );
 }
 
 #[tokio::test]

@@ -85,6 +85,8 @@ fn assembled(cx: &Context, flags: u16, traces: &[Vec<Encoded>]) -> TraceBatch {
             root: first as u32,
             start: range.iter().map(|record| record.start).min().unwrap_or_default(),
             end: range.iter().map(backtrail_model::span::SpanRecord::end).max().unwrap_or_default(),
+            first_log: 0,
+            log_len: 0,
             flags: TraceFlags(flags),
             reason: Arc::from(""),
         });

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::ids::TraceId;
+use backtrail_model::log::{LogBatch, LogRecord};
 use backtrail_model::span::SpanBatch;
 use backtrail_model::time::{Slice, Tick, UnixNano};
 use backtrail_model::trace::TraceFlags;
@@ -16,7 +17,8 @@ use hashbrown::HashMap;
 use super::arena::Place;
 use super::building::Building;
 use super::config::{Config, Member};
-use super::evidence::{Evidence, Limits};
+use super::evidence::{self, Evidence};
+use super::logs::{self, WaitingLogs};
 use super::pending::Pending;
 use super::store::Store;
 use crate::remembered::Remembered;
@@ -25,6 +27,8 @@ use crate::remembered::Remembered;
 const MAX_TRACE_BYTES: u64 = 256 << 20;
 /// Emptied lists that are kept, and the places that a kept one has room for at most.
 const SPARE: usize = 256;
+/// Waiting log records may take this part of `max_bytes` besides: 1/4.
+const LOGS_PART: u64 = 4;
 /// How often the ring looks for what is too old.
 const EXPIRY: Duration = Duration::from_secs(1);
 
@@ -45,6 +49,7 @@ pub(super) struct Assembly {
     pub(super) evidence: Evidence,
     /// Emptied lists of places, for the next traces.
     spare: Vec<Vec<Place>>,
+    pub(super) logs: WaitingLogs,
     next_expiry: UnixNano,
     incidents: u64,
     /// Open incidents whose evidence was released.
@@ -90,9 +95,10 @@ impl Assembly {
             rooted: VecDeque::new(),
             decided: Remembered::new(config.decision_cache),
             pending: Pending::new(cx.grid()),
-            building: Building::new(),
+            building: Building::new(cx.symbols()),
             evidence: Evidence::default(),
             spare: Vec::new(),
+            logs: WaitingLogs::new(cx.symbols()),
             next_expiry: UnixNano(0),
             incidents: 0,
             released: BTreeSet::new(),
@@ -136,6 +142,32 @@ impl Assembly {
         }
         self.store.end();
         self.building.send(out);
+    }
+
+    /// Remembers the log records of traces that are not decided yet.
+    fn take_logs(&mut self, batch: &LogBatch, indices: Option<&[u32]>, out: &mut Emit<'_>) {
+        let limits = logs::Limits {
+            per_trace: self.config.max_logs_per_trace as usize,
+            bytes: self.member.share(self.config.max_bytes.0) / LOGS_PART,
+        };
+        let deadline = out.arrival().plus(self.config.decision_wait.0);
+        let (mut late, mut refused) = (0, 0);
+        let mut take = |record: &LogRecord| {
+            if !record.trace_id.is_valid() {
+                return;
+            }
+            if self.decided.get(record.trace_id).is_some() {
+                late += 1;
+            } else if !self.logs.add(record, deadline, limits) {
+                refused += 1;
+            }
+        };
+        match indices {
+            Some(indices) => indices.iter().for_each(|&index| take(&batch.records[index as usize])),
+            None => batch.records.iter().for_each(take),
+        }
+        out.note("late_logs", late);
+        out.note("logs_past_bytes", refused);
     }
 
     /// A new entry, for a new trace or for late spans of a decided one.
@@ -197,11 +229,13 @@ impl Assembly {
     fn decide(&mut self, id: TraceId, why: u16, out: &mut Emit<'_>) {
         let Some(mut entry) = self.open.remove(&id) else { return };
         self.pending.leave(entry.slice);
-        if !self.building.has_room(entry.places.len(), entry.raw_bytes) {
+        let logs = self.logs.take(id, self.config.max_logs_per_trace as usize);
+        if !self.building.has_room(entry.places.len(), entry.raw_bytes, logs.lines.len()) {
             self.building.send(out);
         }
         entry.flags.set(why);
-        let added = self.building.add(id, &entry.places, entry.flags, &mut self.store);
+        let added = self.building.add(id, &entry.places, entry.flags, &logs.lines, &mut self.store);
+        out.note("logs_past_max", logs.past_max);
         let spans = entry.places.len() as u64;
         self.held -= spans;
         if self.spare.len() < SPARE && entry.places.capacity() <= SPARE {
@@ -225,9 +259,9 @@ impl Assembly {
         }
     }
 
-    fn limits(&self) -> Limits {
+    fn limits(&self) -> evidence::Limits {
         let evidence = &self.config.evidence;
-        Limits {
+        evidence::Limits {
             per_operation: evidence.per_operation,
             max_bytes: self.member.share(evidence.max_bytes.0),
             keep_for: evidence.keep_for.0,
@@ -268,18 +302,25 @@ impl Assembly {
 
 impl Processor for Assembly {
     fn process(&mut self, batch: Batch, out: &mut Emit<'_>) -> Result<(), NodeError> {
-        let Data::Spans(spans, indices) = &batch.data else {
-            out.pass(batch);
-            return Ok(());
-        };
-        self.take(Selected { batch: spans, indices: indices.as_deref() }, out);
-        batch.ack.delivered();
+        match &batch.data {
+            Data::Spans(spans, indices) => {
+                self.take(Selected { batch: spans, indices: indices.as_deref() }, out);
+                batch.ack.delivered();
+            }
+            Data::Logs(logs, indices) => {
+                self.take_logs(logs, indices.as_deref(), out);
+                out.pass(batch);
+            }
+            _ => out.pass(batch),
+        }
         Ok(())
     }
 
     fn tick(&mut self, now: Tick, out: &mut Emit<'_>) -> Result<(), NodeError> {
         self.decide_due(now.arrival, out);
         self.building.send(out);
+        let lost = self.logs.expire(now.arrival, |id| self.open.contains_key(id));
+        out.note("logs_without_spans", lost);
         self.release_evidence(out);
         if now.arrival >= self.next_expiry {
             self.next_expiry = now.arrival.plus(EXPIRY);

@@ -7,6 +7,7 @@ use backtrail_model::Ack;
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::ids::{SpanId, TraceId};
 use backtrail_model::span::{SlotValue, SpanRecord};
+use backtrail_model::symbols::Symbols;
 use backtrail_model::time::UnixNano;
 use backtrail_model::trace::{NO_SPAN, TraceBatch, TraceFlags, TraceHead};
 use backtrail_pipeline::Emit;
@@ -14,6 +15,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::arena::{Arena, Place};
+use super::logs::{Line, WaitingLogs};
 use super::origins::{Origins, UNSEEN};
 use super::store::Store;
 use super::stored::Stored;
@@ -24,6 +26,8 @@ pub(super) const BATCH_SPANS: usize = 2048;
 pub(super) const BATCH_BYTES: usize = 1 << 20;
 /// Sent batches whose buffers may be used again.
 const RECYCLED: usize = 8;
+/// ... or this many log records, with the same exception.
+const BATCH_LOGS: usize = 16_384;
 /// Up to here a scan finds a parent faster than a map is filled.
 const SCANNED: usize = 32;
 
@@ -33,6 +37,7 @@ pub(super) struct Building {
     /// The last batches that were sent, oldest first. Those that nobody else holds any more lend their buffers to the
     /// next one: fresh memory of this size costs more than all that is written into it, because the kernel clears it.
     sent: VecDeque<Arc<TraceBatch>>,
+    symbols: Arc<Symbols>,
     no_reason: Arc<str>,
     /// Index in the batch of each of the shard's origins, [`UNSEEN`] if it is not in it.
     origins: Vec<u32>,
@@ -53,10 +58,11 @@ pub(super) struct Added {
 }
 
 impl Building {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(symbols: &Arc<Symbols>) -> Self {
         Self {
             batch: TraceBatch::default(),
             sent: VecDeque::with_capacity(RECYCLED),
+            symbols: Arc::clone(symbols),
             no_reason: Arc::from(""),
             origins: Vec::new(),
             used_origins: Vec::new(),
@@ -68,19 +74,27 @@ impl Building {
     }
 
     /// Whether a trace of this size still fits.
-    pub(super) fn has_room(&self, spans: usize, bytes: u64) -> bool {
+    pub(super) fn has_room(&self, spans: usize, bytes: u64, logs: usize) -> bool {
         self.batch.traces.is_empty()
             || (self.batch.records.len() + spans <= BATCH_SPANS
-                && self.batch.raw.len() as u64 + bytes <= BATCH_BYTES as u64)
+                && self.batch.raw.len() as u64 + bytes <= BATCH_BYTES as u64
+                && self.batch.logs.len() + logs <= BATCH_LOGS)
     }
 
-    /// Takes a trace out of the arena. The batch then holds it as its last.
-    pub(super) fn add(&mut self, id: TraceId, places: &[Place], flags: TraceFlags, store: &mut Store) -> Added {
+    /// Takes a trace out of the arena, and its log records with it. The batch then holds it as its last.
+    pub(super) fn add(
+        &mut self,
+        id: TraceId,
+        places: &[Place],
+        flags: TraceFlags,
+        logs: &[Line],
+        store: &mut Store,
+    ) -> Added {
         let Store { arena, origins, .. } = store;
         self.gather(places, arena);
         let mut added = Added { duplicates: self.sort(arena, origins), cycles: 0 };
         self.copy(id, arena, origins);
-        added.cycles = self.finish(id, flags);
+        added.cycles = self.finish(id, flags, logs);
         for &(place, stored) in &self.found {
             origins.release(stored.record.origin);
             arena.free(place, stored.len());
@@ -196,7 +210,7 @@ impl Building {
     }
 
     /// Parents and head of the trace whose records were just copied. Answers how many links were cut.
-    fn finish(&mut self, id: TraceId, flags: TraceFlags) -> u64 {
+    fn finish(&mut self, id: TraceId, flags: TraceFlags, logs: &[Line]) -> u64 {
         let len = self.order.len();
         let first = self.batch.records.len() - len;
         let records = &self.batch.records[first..];
@@ -231,11 +245,22 @@ impl Building {
         if root.is_none() {
             flags.set(TraceFlags::ROOTLESS);
         }
+        let first_log = self.batch.logs.len() as u32;
+        if !logs.is_empty() {
+            let index_of = |id: SpanId| match len {
+                _ if !id.is_valid() => NO_SPAN,
+                ..=SCANNED => shift(self.span_ids.iter().position(|&known| known == id.0)),
+                _ => shift(self.by_id.get(&id).map(|&index| index as usize)),
+            };
+            WaitingLogs::resolve(&self.symbols, logs, index_of, &mut self.batch.logs);
+        }
         self.batch.traces.push(TraceHead {
             trace_id: id,
             first: first as u32,
             len: len as u32,
             root: shift(root),
+            first_log,
+            log_len: logs.len() as u32,
             start: records.first().map_or(UnixNano(0), |record| record.start),
             end: records.iter().map(SpanRecord::end).max().unwrap_or_default(),
             flags,

@@ -20,10 +20,13 @@ pub struct Config {
     pub decision_wait_after_root_received: Duration,
     /// Most traces that wait at a time; 0 sets no limit. Over it the oldest are decided early.
     pub num_traces: u64,
-    /// Most bytes of waiting spans. Over it the oldest traces are decided early.
+    /// Most bytes of waiting spans. Over it the oldest traces are decided early. What is kept of log records may take a
+    /// quarter of it besides; over that, further records pass without being kept for their trace.
     pub max_bytes: ByteSize,
     /// Most spans of one trace. A trace that reaches it is decided early; what follows is late.
     pub max_spans_per_trace: u32,
+    /// Most log records that travel with one trace: the earliest ones.
+    pub max_logs_per_trace: u32,
     /// How many decided traces each shard remembers to recognize late spans.
     pub decision_cache: usize,
     /// Traces that are kept for the case that an incident opens.
@@ -55,6 +58,7 @@ impl Default for Config {
             num_traces: 0,
             max_bytes: ByteSize(1 << 30),
             max_spans_per_trace: 20_000,
+            max_logs_per_trace: 2_000,
             decision_cache: 100_000,
             evidence: Evidence::default(),
             shards: Shards::default(),
@@ -98,16 +102,16 @@ impl Drop for Member {
 
 impl Component for Config {
     const NAME: &'static str = "trace_assembly";
-    const SUMMARY: &'static str = "Collects the spans of each trace and sends whole traces on";
+    const SUMMARY: &'static str = "Collects the spans of each trace, with its log records, and sends whole traces on";
     const SCOPE: Scope = Scope::Trace;
     type Node = dyn Processor;
 
     fn accepts(&self) -> Signals {
-        Signals::of(&[Signal::Spans])
+        Signals::of(&[Signal::Spans, Signal::Logs])
     }
 
     fn emits(&self) -> Signals {
-        Signals::of(&[Signal::Traces])
+        Signals::of(&[Signal::Traces, Signal::Logs])
     }
 
     fn check(&self) -> Vec<Finding> {

@@ -62,6 +62,7 @@ impl Kept {
     fn bytes(&self) -> u64 {
         let trace = &self.trace;
         let columns = size_of_val(trace.records.as_slice()) + size_of_val(trace.slots.as_slice());
+        let columns = columns + size_of_val(trace.logs.as_slice());
         (size_of::<Self>() + columns + size_of_val(trace.parents.as_slice()) + trace.raw.len()) as u64
     }
 }
@@ -104,6 +105,7 @@ impl Evidence {
             raw: Vec::with_capacity(spans.iter().map(|record| record.raw_len as usize).sum()),
             slots: Vec::with_capacity(spans.len() * batch.slot_count),
             slot_count: batch.slot_count,
+            logs: Vec::with_capacity(head.log_len as usize),
             ..TraceBatch::default()
         };
         Copier::new(batch).copy(head, &mut trace, |copy| copy.flags.set(TraceFlags::EVIDENCE));

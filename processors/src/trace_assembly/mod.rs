@@ -8,6 +8,10 @@
 //! Spans are copied into slabs that are given back when the trace is decided, so their batch is acknowledged here: with
 //! `wait_for: memory` a sender hears "delivered" after the copy. The limits hold for all shards together.
 //!
+//! Log records pass at once. Of those that name their trace, time, span, service, statement and severity are kept and
+//! travel with the trace; no trace waits for them. Records whose trace was decided before them (`late_logs`), or of
+//! which no span came (`logs_without_spans`), are in no trace.
+//!
 //! A few traces of each entry operation and slice are kept a little longer (`evidence`): when an incident opens, copies
 //! of them are sent, so that `tail_sampling`'s policy `suspect` can keep what happened before anybody looked.
 //!
@@ -18,6 +22,7 @@
 //!     decision_wait_after_root_received: 3s
 //!     num_traces: 200000
 //!     max_bytes: 2GiB
+//!     max_logs_per_trace: 2000
 //!     evidence: { per_operation: 5, max_bytes: 16MiB, keep_for: 2m }
 //! ```
 
@@ -26,6 +31,7 @@ mod assembly;
 mod building;
 mod config;
 mod evidence;
+mod logs;
 mod origins;
 mod pending;
 mod store;

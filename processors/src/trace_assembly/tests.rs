@@ -18,7 +18,9 @@ use proptest::prelude::*;
 use super::Config;
 use super::assembly::Assembly;
 use crate::encoded::{Encoded, Value, batch, text, trace_id};
-use crate::testing::documented;
+use crate::testing::{Log, documented, logs};
+
+mod logs_of_traces;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -44,6 +46,11 @@ impl Bench {
     fn send(&mut self, second: u64, spans: &[Encoded]) -> Vec<Arc<TraceBatch>> {
         let spans = batch(&self.cx, spans);
         self.process(second, Data::Spans(Arc::new(spans), None), Ack::none())
+    }
+
+    fn send_logs(&mut self, second: u64, records: &[Log]) -> Vec<Arc<TraceBatch>> {
+        let records = logs(&self.cx, trace_id, records);
+        self.process(second, Data::Logs(Arc::new(records), None), Ack::none())
     }
 
     fn process(&mut self, second: u64, data: Data, ack: Ack) -> Vec<Arc<TraceBatch>> {
@@ -73,10 +80,18 @@ impl Bench {
         let dropped: u64 = stats.dropped().values().sum();
         assert_eq!(load(&stats.accepted), load(&stats.sent) + dropped + self.node.held(), "conservation");
         let traces = |batch: Batch| match batch.data {
-            Data::Traces(traces) => traces,
+            Data::Traces(traces) => Some(traces),
+            Data::Logs(..) => {
+                batch.ack.delivered();
+                None
+            }
             other => panic!("it sent {}", other.signal()),
         };
-        queue.into_iter().map(traces).collect()
+        queue.into_iter().filter_map(traces).collect()
+    }
+
+    fn logs_bytes(&self) -> u64 {
+        self.node.logs.bytes()
     }
 
     fn note(&self, what: &str) -> u64 {

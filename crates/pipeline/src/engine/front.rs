@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use backtrail_model::data::{Batch, Data};
+use backtrail_model::ids::TraceId;
+use backtrail_model::log::LogBatch;
 use backtrail_model::signal::Signal;
-use backtrail_model::span::SpanBatch;
+use backtrail_model::symbols::{Symbol, SymbolKind, Symbols};
 use backtrail_model::time::{Tick, UnixNano};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -98,10 +100,9 @@ impl Front {
         if self.shards.len() == 1 {
             return self.shards[0].send(ShardMessage::Batch(node, batch)).await.is_ok();
         }
-        let Data::Spans(spans, selected) = &batch.data else {
+        let Some(parts) = split(&batch.data, self.shards.len(), &self.shared.symbols) else {
             return self.shards[0].send(ShardMessage::Batch(node, batch)).await.is_ok();
         };
-        let parts = split(spans, selected.as_deref(), self.shards.len());
         let parts: Vec<(usize, Vec<u32>)> =
             parts.into_iter().enumerate().filter(|(_, part)| !part.is_empty()).collect();
         let mut ok = true;
@@ -110,12 +111,16 @@ impl Front {
         for (i, (shard, part)) in parts.into_iter().enumerate() {
             let share = if i == last { ack.take() } else { ack.clone() };
             let Some(ack) = share else { break };
-            let data = Data::Spans(Arc::clone(spans), Some(part.into()));
+            let data = match &batch.data {
+                Data::Logs(logs, _) => Data::Logs(Arc::clone(logs), Some(part.into())),
+                Data::Spans(spans, _) => Data::Spans(Arc::clone(spans), Some(part.into())),
+                _ => break,
+            };
             let message = ShardMessage::Batch(node, Batch { data, arrival: batch.arrival, ack });
             ok &= self.shards[shard].send(message).await.is_ok();
         }
         if let Some(ack) = ack {
-            // No span at all: an empty request is a success.
+            // Nothing in it: an empty request is a success.
             ack.delivered();
         }
         ok
@@ -177,13 +182,100 @@ impl Front {
     }
 }
 
-/// Indices of a batch's records by shard, in order.
-fn split(spans: &SpanBatch, selected: Option<&[u32]>, shards: usize) -> Vec<Vec<u32>> {
-    let mut parts: Vec<Vec<u32>> = vec![Vec::with_capacity(spans.records.len() / shards + 8); shards];
-    let mut put = |index: u32| parts[spans.trace_ids[index as usize].shard(shards)].push(index);
+/// Indices of a batch's records by shard, in order. `None` for what is not split.
+fn split(data: &Data, shards: usize, symbols: &Symbols) -> Option<Vec<Vec<u32>>> {
+    match data {
+        Data::Spans(batch, selected) => {
+            let shard = |index: usize| batch.trace_ids[index].shard(shards);
+            Some(parts(batch.records.len(), selected.as_deref(), shards, shard))
+        }
+        Data::Logs(batch, selected) => {
+            Some(parts(batch.records.len(), selected.as_deref(), shards, shards_of_logs(batch, shards, symbols)))
+        }
+        _ => None,
+    }
+}
+
+fn parts(
+    count: usize,
+    selected: Option<&[u32]>,
+    shards: usize,
+    mut shard_of: impl FnMut(usize) -> usize,
+) -> Vec<Vec<u32>> {
+    let mut parts: Vec<Vec<u32>> = vec![Vec::with_capacity(count / shards + 8); shards];
+    let mut put = |index: u32| parts[shard_of(index as usize)].push(index);
     match selected {
         Some(selected) => selected.iter().copied().for_each(&mut put),
-        None => (0..spans.records.len() as u32).for_each(&mut put),
+        None => (0..count as u32).for_each(&mut put),
     }
     parts
+}
+
+/// A log record goes where its trace is; one without a trace by the name of its service.
+fn shards_of_logs<'a>(batch: &'a LogBatch, shards: usize, symbols: &'a Symbols) -> impl FnMut(usize) -> usize + 'a {
+    // Records of a service lie together, so its name is asked for once in a row of them.
+    let mut known: Option<(Symbol, usize)> = None;
+    move |index| {
+        let record = &batch.records[index];
+        if record.trace_id.is_valid() {
+            return record.trace_id.shard(shards);
+        }
+        match known {
+            Some((service, shard)) if service == record.service => shard,
+            _ => {
+                let name = symbols.resolve(SymbolKind::Service, record.service);
+                let shard = TraceId::shard_of_name(&name, shards);
+                known = Some((record.service, shard));
+                shard
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backtrail_model::log::LogRecord;
+
+    use super::*;
+
+    fn logs(symbols: &Symbols, services: &[&str]) -> LogBatch {
+        let mut batch = LogBatch::default();
+        for (n, name) in services.iter().enumerate() {
+            let service = symbols.intern(SymbolKind::Service, name);
+            let trace_id = TraceId((n as u128 + 1).to_be_bytes());
+            batch.records.push(LogRecord { service, trace_id, ..LogRecord::default() });
+            batch.records.push(LogRecord { service, ..LogRecord::default() });
+        }
+        batch
+    }
+
+    #[test]
+    fn a_log_record_goes_to_its_trace_or_to_the_shard_of_its_service() {
+        let symbols = Symbols::new(100);
+        let batch = Arc::new(logs(&symbols, &["cart", "payment", "cart", "shop"]));
+        for shards in [2, 3, 8] {
+            let parts = split(&Data::Logs(Arc::clone(&batch), None), shards, &symbols).expect("logs are split");
+            for (shard, part) in parts.iter().enumerate() {
+                assert!(part.is_sorted());
+                for &index in part {
+                    let record = &batch.records[index as usize];
+                    let name = symbols.resolve(SymbolKind::Service, record.service);
+                    let by_name = TraceId::shard_of_name(&name, shards);
+                    let expected = if index % 2 == 0 { record.trace_id.shard(shards) } else { by_name };
+                    assert_eq!(shard, expected, "record {index} of {shards} shards");
+                }
+            }
+            assert_eq!(parts.iter().map(Vec::len).sum::<usize>(), 8);
+        }
+    }
+
+    #[test]
+    fn only_the_selected_records_are_split() {
+        let symbols = Symbols::new(100);
+        let batch = Arc::new(logs(&symbols, &["cart", "payment"]));
+        let parts = split(&Data::Logs(batch, Some(Arc::from([1, 3]))), 4, &symbols).expect("logs are split");
+        let mut indices = parts.concat();
+        indices.sort_unstable();
+        assert_eq!(indices, [1, 3]);
+    }
 }

@@ -139,6 +139,7 @@ fn slice_of(data: &Data) -> Option<Slice> {
     match data {
         Data::Edges(edges) => Some(edges.slice),
         Data::Spectra(spectra) => Some(spectra.slice),
+        Data::LogMotifs(motifs) => Some(motifs.slice),
         _ => None,
     }
 }
@@ -153,9 +154,34 @@ fn merge(parts: Vec<(GlobalEntry, Batch)>) -> Vec<(GlobalEntry, Batch)> {
         match (known.map(|(_, batch)| &mut batch.data), &part.data) {
             (Some(Data::Edges(sum)), Data::Edges(part)) => Arc::make_mut(sum).merge(part),
             (Some(Data::Spectra(sum)), Data::Spectra(part)) => Arc::make_mut(sum).merge(part),
+            (Some(Data::LogMotifs(sum)), Data::LogMotifs(part)) => Arc::make_mut(sum).merge(part),
             _ => merged.push((entry, part)),
         }
     }
     merged.sort_by_key(|(entry, batch)| (*entry, batch.data.signal()));
     merged
+}
+
+#[cfg(test)]
+mod tests {
+    use backtrail_model::log_motifs::{LogMotifSlice, MotifCounts, MotifKey};
+
+    use super::*;
+
+    fn part(slice: u64, count: u64) -> (GlobalEntry, Batch) {
+        let mut motifs = LogMotifSlice::new(Slice(slice));
+        let key = MotifKey { service: "a".into(), template: "a#1".into(), severity: 9 };
+        let time = UnixNano(count);
+        motifs.add(key, MotifCounts { count, in_traces: 0, first: time, last: time, example: "x".into() });
+        (GlobalEntry::Exporter(0), Batch::derived(Data::LogMotifs(Arc::new(motifs)), UnixNano(0)))
+    }
+
+    #[test]
+    fn the_parts_of_a_slice_of_log_motifs_become_one() {
+        assert_eq!(slice_of(&part(7, 1).1.data), Some(Slice(7)));
+        let merged = merge(vec![part(7, 1), part(7, 4), part(7, 2)]);
+        let [(_, Batch { data: Data::LogMotifs(sum), .. })] = &merged[..] else { panic!("one slice") };
+        let counts = sum.motifs.values().next().expect("a motif");
+        assert_eq!((counts.count, counts.first.0, counts.last.0), (7, 1, 4));
+    }
 }

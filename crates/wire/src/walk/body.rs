@@ -1,34 +1,61 @@
-//! What a JSON body says that its log record does not: many services write the trace id and the level only there.
+//! What a structured body says that its log record does not: many services write the trace id, the level, the logger and
+//! the message only there. A structured body is a JSON object in a text, or a map.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use backtrail_model::{SpanId, TraceId};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use backtrail_model::log::{LogBody, LogRecord};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::logs::LogRecord;
+use super::ids::NamedIds;
+use crate::attributes::{Attributes, ValueRef};
 
 /// Larger bodies are dumps, not log lines.
 const LARGEST: usize = 64 * 1024;
 
-/// Fills ids and severity that the record lacks from `text`, if that is a JSON object.
-pub(super) fn complete(record: &mut LogRecord, text: &[u8]) {
-    if text.len() > LARGEST || text.trim_ascii_start().first() != Some(&b'{') {
-        return;
-    }
-    let Ok(body) = serde_json::from_slice::<Body<'_>>(text) else { return };
-    if record.severity == 0 {
-        record.severity = body.level.as_ref().map_or(0, |level| severity_of_text(level.as_bytes()));
-    }
-    if record.trace_id.is_valid() {
-        return;
-    }
-    let (trace_id, span_id) = body.ids();
-    if let Some(trace_id) = trace_id.filter(TraceId::is_valid) {
-        record.trace_id = trace_id;
-        if !record.span_id.is_valid() {
-            record.span_id = span_id.unwrap_or_default();
+/// The bytes of a record that hold its body: the text, or the `AnyValue` message.
+pub(super) fn bytes(raw: &[u8], body: LogBody) -> &[u8] {
+    match body {
+        LogBody::Absent => &[],
+        LogBody::Text { offset, len } | LogBody::Value { offset, len } => {
+            &raw[offset as usize..(offset + len) as usize]
         }
+    }
+}
+
+/// The body, if it is structured.
+pub(super) fn read(raw: &[u8], body: LogBody) -> Option<Body<'_>> {
+    let bytes = bytes(raw, body);
+    match body {
+        LogBody::Absent => None,
+        LogBody::Text { .. } => object(bytes).and_then(|text| serde_json::from_slice(text).ok()),
+        LogBody::Value { .. } => map(bytes).map(Body::of_map),
+    }
+}
+
+/// Appends the keys of a structured body, each with a blank behind it.
+pub(super) fn keys(raw: &[u8], body: LogBody, out: &mut Vec<u8>) {
+    let bytes = bytes(raw, body);
+    if let LogBody::Value { .. } = body {
+        for (key, _) in map(bytes).into_iter().flatten() {
+            out.extend_from_slice(key.as_bytes());
+            out.push(b' ');
+        }
+    } else if let Some(text) = object(bytes) {
+        // It was parsed before, so this cannot fail half-way.
+        let _ = Keys(out).deserialize(&mut serde_json::Deserializer::from_slice(text));
+    }
+}
+
+/// The text, if it may be a JSON object.
+fn object(text: &[u8]) -> Option<&[u8]> {
+    (text.len() <= LARGEST && text.trim_ascii_start().first() == Some(&b'{')).then_some(text)
+}
+
+fn map(value: &[u8]) -> Option<Attributes<'_>> {
+    match ValueRef::of_any_value(value) {
+        Some(ValueRef::Map(map)) => Some(map),
+        _ => None,
     }
 }
 
@@ -56,8 +83,11 @@ pub(super) fn severity_of_text(level: &[u8]) -> u8 {
 
 /// The fields that are understood, at the top level of the object.
 #[derive(Default)]
-struct Body<'a> {
+pub(super) struct Body<'a> {
     level: Option<Cow<'a, str>>,
+    logger: Option<Cow<'a, str>>,
+    /// `message`, `msg`, `body`, `log`.
+    messages: [Option<Cow<'a, str>>; 4],
     trace_id: Option<Cow<'a, str>>,
     span_id: Option<Cow<'a, str>>,
     traceparent: Option<Cow<'a, str>>,
@@ -65,21 +95,69 @@ struct Body<'a> {
     datadog_span_id: Option<Cow<'a, str>>,
 }
 
-impl Body<'_> {
-    fn ids(&self) -> (Option<TraceId>, Option<SpanId>) {
-        if let Some(trace_id) = self.trace_id.as_deref().and_then(TraceId::from_hex) {
-            return (Some(trace_id), self.span_id.as_deref().and_then(SpanId::from_hex));
+impl<'a> Body<'a> {
+    fn of_map(map: Attributes<'a>) -> Self {
+        let mut body = Self::default();
+        for (key, value) in map {
+            if let Some(field) = body.field(&key) {
+                *field = match value {
+                    ValueRef::Str(text) => Some(text),
+                    ValueRef::Int(number) if number >= 0 => Some(Cow::Owned(number.to_string())),
+                    _ => None,
+                };
+            }
         }
-        if let Some(parent) = &self.traceparent {
-            // 00-<trace id>-<span id>-<flags>
-            let mut parts = parent.split('-').skip(1);
-            return (parts.next().and_then(TraceId::from_hex), parts.next().and_then(SpanId::from_hex));
+        body
+    }
+
+    fn field(&mut self, key: &str) -> Option<&mut Option<Cow<'a, str>>> {
+        Some(match key {
+            "level" | "severity" | "lvl" | "log.level" | "loglevel" => &mut self.level,
+            "logger" | "logger_name" | "log.logger" => &mut self.logger,
+            "message" => &mut self.messages[0],
+            "msg" => &mut self.messages[1],
+            "body" => &mut self.messages[2],
+            "log" => &mut self.messages[3],
+            "trace_id" | "traceId" | "traceid" | "trace.id" => &mut self.trace_id,
+            "span_id" | "spanId" | "spanid" | "span.id" => &mut self.span_id,
+            "traceparent" => &mut self.traceparent,
+            "dd.trace_id" => &mut self.datadog_trace_id,
+            "dd.span_id" => &mut self.datadog_span_id,
+            _ => return None,
+        })
+    }
+
+    /// Fills ids and severity that the record lacks.
+    pub(super) fn complete(&self, record: &mut LogRecord) {
+        if record.severity == 0 {
+            record.severity = self.level.as_ref().map_or(0, |level| severity_of_text(level.as_bytes()));
         }
-        let trace_id = self.datadog_trace_id.as_deref().and_then(|id| {
-            // 128 bits as hex, or the lower 64 bits as decimal.
-            TraceId::from_hex(id).or_else(|| id.parse::<u64>().ok().map(|low| TraceId(u128::from(low).to_be_bytes())))
-        });
-        (trace_id, self.datadog_span_id.as_deref().and_then(|id| id.parse().ok()).map(SpanId))
+        if record.trace_id.is_valid() {
+            return;
+        }
+        let ids = NamedIds {
+            trace_id: self.trace_id.as_deref(),
+            span_id: self.span_id.as_deref(),
+            traceparent: self.traceparent.as_deref(),
+            datadog_trace_id: self.datadog_trace_id.as_deref(),
+            datadog_span_id: self.datadog_span_id.as_deref(),
+        };
+        if let Some((trace_id, span_id)) = ids.read() {
+            record.trace_id = trace_id;
+            if !record.span_id.is_valid() {
+                record.span_id = span_id;
+            }
+        }
+    }
+
+    /// What it says.
+    pub(super) fn message(&self) -> Option<&str> {
+        self.messages.iter().flatten().map(|text| &**text).find(|text| !text.is_empty())
+    }
+
+    /// Who says it; "" if it does not tell.
+    pub(super) fn logger(&self) -> &str {
+        self.logger.as_deref().unwrap_or_default()
     }
 }
 
@@ -101,21 +179,39 @@ impl<'de> Visitor<'de> for BodyVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body<'de>, A::Error> {
         let mut body = Body::default();
         while let Some(Loose(key)) = map.next_key::<Loose<'de>>()? {
-            let field = match key.as_deref().unwrap_or_default() {
-                "level" | "severity" | "lvl" | "log.level" | "loglevel" => &mut body.level,
-                "trace_id" | "traceId" | "traceid" | "trace.id" => &mut body.trace_id,
-                "span_id" | "spanId" | "spanid" | "span.id" => &mut body.span_id,
-                "traceparent" => &mut body.traceparent,
-                "dd.trace_id" => &mut body.datadog_trace_id,
-                "dd.span_id" => &mut body.datadog_span_id,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            *field = map.next_value::<Loose<'de>>()?.0;
+            match body.field(&key.unwrap_or_default()) {
+                Some(field) => *field = map.next_value::<Loose<'de>>()?.0,
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
         }
         Ok(body)
+    }
+}
+
+/// Collects the keys of an object.
+struct Keys<'a>(&'a mut Vec<u8>);
+
+impl<'de> DeserializeSeed<'de> for Keys<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Keys<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((Loose(key), _)) = map.next_entry::<Loose<'de>, IgnoredAny>()? {
+            self.0.extend_from_slice(key.unwrap_or_default().as_bytes());
+            self.0.push(b' ');
+        }
+        Ok(())
     }
 }
 
@@ -180,9 +276,15 @@ impl<'de> Visitor<'de> for LooseVisitor {
 mod tests {
     use super::*;
 
+    fn parsed(text: &str) -> Option<Body<'_>> {
+        read(text.as_bytes(), LogBody::Text { offset: 0, len: text.len() as u32 })
+    }
+
     fn completed(text: &str) -> (String, String, u8) {
         let mut record = LogRecord::default();
-        complete(&mut record, text.as_bytes());
+        if let Some(body) = parsed(text) {
+            body.complete(&mut record);
+        }
         (record.trace_id.to_string(), record.span_id.to_string(), record.severity)
     }
 
@@ -206,5 +308,18 @@ mod tests {
         for text in ["error: x", "{not json", r#"["level"]"#, r#"{"level":null,"trace_id":"xyz"}"#] {
             assert_eq!(completed(text), nothing, "{text}");
         }
+    }
+
+    #[test]
+    fn the_message_is_the_best_of_its_names() {
+        let message = |text| parsed(text).and_then(|body| body.message().map(str::to_owned));
+        assert_eq!(message(r#"{"log":"a","msg":"b","level":1}"#).as_deref(), Some("b"));
+        assert_eq!(message(r#"{"body":"c","message":{"x":1}}"#).as_deref(), Some("c"));
+        assert_eq!(message(r#"{"msg":"","user":"d"}"#), None);
+        assert_eq!(parsed(r#"{"logger_name":"a.B"}"#).map(|body| body.logger().to_owned()).as_deref(), Some("a.B"));
+        let mut found = Vec::new();
+        let text = r#"{"user":"d","n":[1],"o":{}}"#;
+        keys(text.as_bytes(), LogBody::Text { offset: 0, len: text.len() as u32 }, &mut found);
+        assert_eq!(found, b"user n o ");
     }
 }

@@ -1,8 +1,10 @@
-//! The known attributes of one span, and what they say together: function, file, peer, status code, retries.
+//! The known attributes of one span or log record, and what they say together: function, file, peer, status code,
+//! retries, place in the code, ids.
 
 use backtrail_model::span::{SlotValue, SpanFlags, SpanKind};
-use backtrail_model::{Symbol, SymbolKind};
+use backtrail_model::{SpanId, Symbol, SymbolKind, TraceId};
 
+use super::ids::{self, NamedIds};
 use super::intern::Interner;
 use super::keys::{COUNT, Known};
 use super::value::{number, text};
@@ -91,6 +93,57 @@ impl Found {
     pub(super) fn line(&self, raw: &[u8]) -> u32 {
         let line = self.first_number(&[Known::CodeLineNumber, Known::CodeLineno], raw);
         line.and_then(|line| u32::try_from(line).ok()).unwrap_or(0)
+    }
+
+    /// What names the place in the code of a log statement: a namespace to put before, and the name. With a line, one name
+    /// says enough: namespace, function or file. Without, the most exact one has to do.
+    pub(super) fn place<'a>(&self, raw: &'a [u8], line: u32) -> Option<(&'a [u8], &'a [u8])> {
+        use Known::{CodeFilePath, CodeFilepath, CodeFunction, CodeFunctionName, CodeNamespace};
+        if !self.any(FUNCTION | FILE) {
+            return None;
+        }
+        if line > 0 {
+            let names = [CodeNamespace, CodeFunctionName, CodeFunction, CodeFilePath, CodeFilepath];
+            return self.first_text(&names, raw).map(|name| (&[][..], name));
+        }
+        match (self.text(CodeFunctionName, raw), self.text(CodeNamespace, raw), self.text(CodeFunction, raw)) {
+            (None, Some(namespace), Some(function)) => Some((namespace, function)),
+            _ => {
+                let names = [CodeFunctionName, CodeFunction, CodeNamespace, CodeFilePath, CodeFilepath];
+                self.first_text(&names, raw).map(|name| (&[][..], name))
+            }
+        }
+    }
+
+    /// `exception.type`, empty if it is not there.
+    pub(super) fn exception<'a>(&self, raw: &'a [u8]) -> &'a [u8] {
+        self.text(Known::ExceptionType, raw).unwrap_or_default()
+    }
+
+    /// The logger that an attribute names, empty if none does.
+    pub(super) fn logger<'a>(&self, raw: &'a [u8]) -> &'a [u8] {
+        self.first_text(&[Known::LoggerName, Known::LogLogger], raw).unwrap_or_default()
+    }
+
+    /// Trace and span id of a log record that has them as attributes.
+    pub(super) fn ids(&self, raw: &[u8]) -> Option<(TraceId, SpanId)> {
+        if !self.any(IDS) {
+            return None;
+        }
+        let text = |names: &[Known]| self.first_text(names, raw).and_then(|text| std::str::from_utf8(text).ok());
+        let named = NamedIds {
+            trace_id: text(&[Known::TraceId, Known::TraceIdCamel]),
+            span_id: text(&[Known::SpanId, Known::SpanIdCamel]),
+            traceparent: text(&[Known::Traceparent]),
+            datadog_trace_id: text(&[Known::DatadogTraceId]),
+            datadog_span_id: text(&[Known::DatadogSpanId]),
+        };
+        named.read().or_else(|| match (self.get(Known::DatadogTraceId), self.get(Known::DatadogSpanId)) {
+            (SlotValue::Int(0), _) => None,
+            (SlotValue::Int(trace), SlotValue::Int(span)) => Some((ids::of_number(trace as u64), SpanId(span as u64))),
+            (SlotValue::Int(trace), _) => Some((ids::of_number(trace as u64), SpanId::NONE)),
+            _ => None,
+        })
     }
 
     /// Whom the span talks to, as its own attributes say.
@@ -208,6 +261,7 @@ const fn range(first: Known, last: Known) -> u64 {
 
 const FUNCTION: u64 = range(Known::CodeFunctionName, Known::CodeNamespace);
 const FILE: u64 = bits(&[Known::CodeFilePath, Known::CodeFilepath]);
+const IDS: u64 = range(Known::TraceId, Known::DatadogSpanId);
 const PEER: u64 = range(Known::ServicePeerName, Known::PeerAddress)
     | bits(&[Known::DbNamespace, Known::DbName, Known::MessagingDestinationName, Known::MessagingDestination]);
 const RESEND: u64 = range(Known::HttpRequestResendCount, Known::HttpRetryCount);

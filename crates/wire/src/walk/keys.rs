@@ -44,10 +44,20 @@ pub(crate) enum Known {
     HttpRetryCount,
     ErrorType,
     ResponseFlags,
+    ExceptionType,
+    LoggerName,
+    LogLogger,
+    TraceId,
+    TraceIdCamel,
+    SpanId,
+    SpanIdCamel,
+    Traceparent,
+    DatadogTraceId,
+    DatadogSpanId,
 }
 
 /// The names. Order is that of [`Known`].
-pub(crate) const NAMES: [(&str, Known); 38] = [
+pub(crate) const NAMES: [(&str, Known); 48] = [
     ("code.function.name", Known::CodeFunctionName),
     ("code.function", Known::CodeFunction),
     ("code.namespace", Known::CodeNamespace),
@@ -86,6 +96,16 @@ pub(crate) const NAMES: [(&str, Known); 38] = [
     ("http.retry_count", Known::HttpRetryCount),
     ("error.type", Known::ErrorType),
     ("response_flags", Known::ResponseFlags),
+    ("exception.type", Known::ExceptionType),
+    ("logger_name", Known::LoggerName),
+    ("log.logger", Known::LogLogger),
+    ("trace_id", Known::TraceId),
+    ("traceId", Known::TraceIdCamel),
+    ("span_id", Known::SpanId),
+    ("spanId", Known::SpanIdCamel),
+    ("traceparent", Known::Traceparent),
+    ("dd.trace_id", Known::DatadogTraceId),
+    ("dd.span_id", Known::DatadogSpanId),
 ];
 
 /// How many there are.

@@ -1,129 +1,22 @@
 //! Log records by the same walk.
 
-use std::sync::Arc;
-
-use backtrail_model::span::{Origin, SlotValue};
-use backtrail_model::{SpanId, Symbol, TraceId, UnixNano};
+use backtrail_model::log::{LogBatch, LogBody, LogRecord};
+use backtrail_model::span::SlotValue;
+use backtrail_model::{SpanId, TraceId, UnixNano};
 use bytes::Bytes;
 
 use super::times::{Bounds, ClampCounts};
 use super::value::{Scalar, any_value};
-use super::{WalkState, Walker, body, check_size, span};
-use crate::attributes::ValueRef;
+use super::{WalkState, Walker, body, check_size, span, template};
 use crate::check;
 use crate::error::{Broken, WireError, offset_in};
 use crate::proto::{Cursor, FIXED32, FIXED64, ITEM_DEPTH, LEN, VARINT, key};
 use crate::schema;
 
-/// One log record: what is read of it, and where its bytes lie.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct LogRecord {
-    /// When it happened; when it was observed, or arrived, if that is not known. Within the bounds.
-    pub time: UnixNano,
-    /// When it was observed, as sent; 0 if not set.
-    pub observed: UnixNano,
-    /// The trace it belongs to; all zero if it names none.
-    pub trace_id: TraceId,
-    /// The span it belongs to, [`SpanId::NONE`] if it names none.
-    pub span_id: SpanId,
-    /// `service.name`.
-    pub service: Symbol,
-    /// `code.function.name`.
-    pub function: Symbol,
-    /// `code.file.path`.
-    pub file: Symbol,
-    /// `code.line.number`, 0 if it is not there.
-    pub line: u32,
-    /// Index into the batch's `origins`.
-    pub origin: u32,
-    /// Where the record's protobuf message starts.
-    pub raw_offset: u32,
-    /// Its length in bytes.
-    pub raw_len: u32,
-    /// The body.
-    pub body: LogBody,
-    /// `event_name`: offset within the record's own bytes, and length; 0 and 0 if it is not set.
-    pub event_name: (u32, u32),
-    /// OpenTelemetry's severity number, 1 (TRACE) to 24 (FATAL4); 0 if it is not known. If the record does not set it,
-    /// its severity text or the level in a JSON body says it.
-    pub severity: u8,
-    /// The time was outside its bounds and was clamped.
-    pub clamped: bool,
-}
-
-/// Where a log's body lies in its record's own bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum LogBody {
-    /// No body.
-    #[default]
-    Absent,
-    /// Text, not checked for UTF-8.
-    Text {
-        /// Offset from the start of the record's message.
-        offset: u32,
-        /// Length in bytes.
-        len: u32,
-    },
-    /// Another value: its `AnyValue` message.
-    Value {
-        /// Offset from the start of the record's message.
-        offset: u32,
-        /// Length in bytes.
-        len: u32,
-    },
-}
-
-/// Received log records: the bytes and one record each.
-#[derive(Clone, Debug, Default)]
-pub struct LogBatch {
-    /// The request as received (inflated): `ExportLogsServiceRequest`.
-    pub buf: Bytes,
-    /// The records, in the order of the request.
-    pub records: Vec<LogRecord>,
-    /// Values of the wanted attributes: `slots[record * slot_count + slot]`.
-    pub slots: Vec<SlotValue>,
-    /// How many columns `slots` has.
-    pub slot_count: usize,
-    /// Resource and scope of each `ScopeLogs`.
-    pub origins: Vec<Arc<Origin>>,
-}
-
-impl LogBatch {
-    /// The log record's own protobuf message.
-    pub fn raw(&self, record: &LogRecord) -> &[u8] {
-        &self.buf[record.raw_offset as usize..(record.raw_offset + record.raw_len) as usize]
-    }
-
-    /// The columns of one record.
-    pub fn slots_of(&self, index: usize) -> &[SlotValue] {
-        &self.slots[index * self.slot_count..(index + 1) * self.slot_count]
-    }
-
-    /// The body.
-    pub fn body(&self, record: &LogRecord) -> Option<ValueRef<'_>> {
-        match record.body {
-            LogBody::Absent => None,
-            LogBody::Text { offset, len } => {
-                let text = &self.raw(record)[offset as usize..(offset + len) as usize];
-                Some(ValueRef::Str(String::from_utf8_lossy(text)))
-            }
-            LogBody::Value { offset, len } => {
-                ValueRef::of_any_value(&self.raw(record)[offset as usize..(offset + len) as usize])
-            }
-        }
-    }
-
-    /// The event name, "" if it is not set.
-    pub fn event_name(&self, record: &LogRecord) -> std::borrow::Cow<'_, str> {
-        let (offset, len) = record.event_name;
-        String::from_utf8_lossy(&self.raw(record)[offset as usize..(offset + len) as usize])
-    }
-}
-
 /// The log records of one request.
 #[derive(Clone, Debug, Default)]
 pub struct WalkedLogs {
-    /// The records.
+    /// The records. `permit` is left to the receiver.
     pub batch: LogBatch,
     /// Times that were not used as sent.
     pub clamped: ClampCounts,
@@ -144,12 +37,14 @@ impl Walker {
         walked.batch.slot_count = self.state.spec.len();
         walked.batch.records.reserve(self.expected_items(request.len()));
         let invalid_before = self.state.interner.invalid_utf8;
-        self.resources(&request, &mut |state, raw, resource, origin| {
+        self.state.templates.begin();
+        self.resources(&request, &mut |state, raw, place| {
+            state.templates.enter(place.origin, place.scope);
             let columns = walked.batch.slots.len();
             walked.batch.slots.resize(columns + walked.batch.slot_count, SlotValue::Absent);
             let mut record = read(raw, columns, state, bounds, &mut walked)?;
-            record.service = resource.service;
-            record.origin = origin;
+            record.service = place.resource.service;
+            record.origin = place.origin;
             record.raw_offset = offset_in(&request, raw);
             walked.batch.records.push(record);
             Ok(())
@@ -197,18 +92,27 @@ fn read(
         number @ 1..=24 => number as u8,
         _ => body::severity_of_text(fields.severity_text),
     };
-    record.body = fields.body;
-    if let LogBody::Text { offset, len } = record.body
-        && (record.severity == 0 || !record.trace_id.is_valid())
+    if !record.trace_id.is_valid()
+        && let Some((trace_id, span_id)) = state.found.ids(raw)
     {
-        body::complete(&mut record, &raw[offset as usize..(offset + len) as usize]);
+        record.trace_id = trace_id;
+        record.span_id = if record.span_id.is_valid() { record.span_id } else { span_id };
     }
+    record.body = fields.body;
     if !fields.event_name.is_empty() {
         record.event_name = (offset_in(raw, fields.event_name), fields.event_name.len() as u32);
     }
     record.function = state.found.function(raw, &mut state.interner);
     record.file = state.found.file(raw, &mut state.interner);
     record.line = state.found.line(raw);
+    // A structured body is parsed only where something is wanted of it.
+    let located = record.function.is_some() || record.file.is_some() || !fields.event_name.is_empty();
+    let wanted = record.severity == 0 || !record.trace_id.is_valid() || !located;
+    let structured = if wanted { body::read(raw, record.body) } else { None };
+    if let Some(structured) = &structured {
+        structured.complete(&mut record);
+    }
+    record.template = template::of(raw, &record, structured.as_ref(), state);
     Ok(record)
 }
 

@@ -1,11 +1,6 @@
 //! OTLP/JSON against opentelemetry-proto's serde, and the rules where the two differ.
 
-use std::sync::Arc;
-
-use backtrail_model::Symbols;
-use backtrail_wire::{Bounds, WalkSpec, Walker, count_data_points, json};
-use bytes::Bytes;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use backtrail_wire::{count_data_points, json};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::{metric, number_data_point};
@@ -94,38 +89,6 @@ fn errors_name_field_line_and_column() {
     assert!(error.contains("recursion limit exceeded"), "{error}");
     assert!(json::traces(b"{} {}").expect_err("two documents").to_string().contains("trailing characters"));
     assert!(json::traces(b"{}").expect("an empty request is fine").is_empty());
-}
-
-#[test]
-fn logs_become_records() {
-    let text = br#"{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"pay"}}]},
-      "scopeLogs":[{"logRecords":[
-        {"timeUnixNano":"5","observedTimeUnixNano":"6","severityNumber":17,"body":{"stringValue":"boom"},
-         "traceId":"d6cf14aa1a21bbb3e6157c9714af0981","spanId":"7a5f9c54a49100d1","eventName":"crash",
-         "attributes":[{"key":"code.filepath","value":{"stringValue":"pay.go"}},
-           {"key":"code.lineno","value":{"intValue":"42"}},{"key":"code.namespace","value":{"stringValue":"pay"}},
-           {"key":"code.function","value":{"stringValue":"charge"}},{"key":"user.id","value":{"intValue":7}}]},
-        {"observedTimeUnixNano":"9","severityText":"warning","body":{"kvlistValue":{"values":[
-           {"key":"k","value":{"intValue":1}}]}},"traceId":"ff"},
-        {"body":{"stringValue":"{\"level\":\"fatal\",\"trace_id\":\"d6cf14aa1a21bbb3e6157c9714af0981\"}"}}]}]}]}"#;
-    let bytes = json::logs(text).expect("valid");
-    ExportLogsServiceRequest::decode(&bytes[..]).expect("prost reads it");
-    let symbols = Arc::new(Symbols::new(100));
-    let mut walker = Walker::new(Arc::new(WalkSpec::new(vec!["user.id".to_owned()])), Arc::clone(&symbols));
-    let walked = walker.logs(Bytes::from(bytes), &Bounds::none()).expect("well-framed");
-    let (batch, records) = (&walked.batch, &walked.batch.records);
-    let [first, second, third] = &records[..] else { panic!("three records") };
-    assert_eq!((first.time.0, first.observed.0, first.severity, first.line), (5, 6, 17, 42));
-    assert_eq!(&*symbols.resolve(backtrail_model::SymbolKind::Function, first.function), "pay.charge");
-    assert_eq!(&*symbols.resolve(backtrail_model::SymbolKind::File, first.file), "pay.go");
-    assert_eq!(&*symbols.resolve(backtrail_model::SymbolKind::Service, first.service), "pay");
-    assert_eq!(batch.event_name(first), "crash");
-    assert_eq!(batch.body(first).expect("set").to_string(), "boom");
-    assert_eq!(batch.slots_of(0), [backtrail_model::span::SlotValue::Int(7)]);
-    assert_eq!((second.time.0, second.severity, second.trace_id.is_valid()), (9, 13, false));
-    assert_eq!(batch.body(second).expect("set").to_string(), r#"{"k":1}"#);
-    assert_eq!((third.severity, third.trace_id.is_valid(), batch.event_name(third).len()), (21, true, 0));
-    assert_eq!((walked.invalid_ids, walked.clamped.missing_time), (1, 1));
 }
 
 #[test]

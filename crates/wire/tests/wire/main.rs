@@ -2,5 +2,6 @@
 
 mod generate;
 mod json;
+mod logs;
 mod oracle;
 mod traces;

@@ -212,7 +212,7 @@ proptest! {
         }
         let again = ExportTraceServiceRequest::decode(&exported.bytes[..]).expect("prost reads the export");
         prop_assert_eq!(flat(&again), flat(&sent));
-        prop_assert_eq!((exported.spans, exported.invalid_utf8), (walked.batch.records.len() as u64, 0));
+        prop_assert_eq!((exported.items, exported.invalid_utf8), (walked.batch.records.len() as u64, 0));
         // Unknown fields survive: the raw spans are the same bytes.
         let rewalked = walker().0.traces(Bytes::from(exported.bytes), &Bounds::none()).expect("well-framed");
         let raws = |batch: &SpanBatch| {
@@ -308,7 +308,7 @@ fn a_span_that_is_not_utf8_stays_and_does_not_leave() {
     assert_eq!((walked.batch.records.len(), walked.invalid_utf8), (2, 1));
     assert_eq!(&*symbols.resolve(SymbolKind::Operation, walked.batch.records[0].operation), "bad\u{FFFD}");
     let exported = export::spans(&walked.batch, None);
-    assert_eq!((exported.spans, exported.invalid_utf8), (1, 1));
+    assert_eq!((exported.items, exported.invalid_utf8), (1, 1));
 }
 
 #[test]

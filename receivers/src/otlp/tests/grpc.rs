@@ -75,7 +75,7 @@ async fn spans_arrive_as_sent_in_every_encoding() {
 }
 
 #[tokio::test]
-async fn logs_and_metrics_are_counted_and_passed_through() {
+async fn logs_are_walked_and_metrics_are_counted() {
     let server = Server::start().await;
     let record = LogRecord { time_unix_nano: server.cx.now().0, ..LogRecord::default() };
     let logs = ExportLogsServiceRequest {
@@ -102,8 +102,9 @@ async fn logs_and_metrics_are_counted_and_passed_through() {
     let batches = server.graph.batches();
     let seen: Vec<_> = batches.iter().map(|batch| (batch.signal(), batch.items())).collect();
     assert_eq!(seen, [(Signal::Logs, 3), (Signal::Metrics, 5)]);
-    let Data::Logs(raw) = &batches[0] else { panic!("logs") };
-    assert_eq!(raw.buf, encoded(&logs));
+    let Data::Logs(walked, None) = &batches[0] else { panic!("logs") };
+    assert_eq!(walked.buf, encoded(&logs));
+    assert!(walked.permit.is_some());
     drop(batches);
     server.finish().await;
 }
