@@ -11,13 +11,17 @@
 //!     max_signatures: 4096
 //!     max_elements: 2000
 //!     max_frames: 3
+//!     max_paths: 4096
 //! ```
 //!
-//! Up to `max_signatures` the number of shards changes nothing in a slice.
+//! Beside the elements, traces are counted by path: which call or log statement followed which, the evidence for faults
+//! that change neither time nor status. Up to `max_signatures` and `max_paths` the number of shards changes nothing in a
+//! slice.
 
 mod counts;
 mod elements;
 mod frames;
+mod paths;
 
 use std::sync::Arc;
 
@@ -35,6 +39,7 @@ use serde::{Deserialize, Serialize};
 
 use self::counts::{Group, OpenSpectra, Test};
 use self::elements::{Elements, Shape};
+use self::paths::{PathReader, Trace};
 use crate::slices::OpenSlices;
 
 /// Counts spectra and latency tests.
@@ -48,11 +53,14 @@ pub struct Config {
     pub max_elements: usize,
     /// How many of the innermost frames of an exception's stack trace are elements; 0 turns them off.
     pub max_frames: usize,
+    /// Most paths (orders of events) a slice tells apart on one shard; of traces past that the events are counted
+    /// without their order. 0 turns paths off, and with them the evidence of call order and log statements.
+    pub max_paths: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_signatures: 4096, max_elements: 2000, max_frames: 3 }
+        Self { max_signatures: 4096, max_elements: 2000, max_frames: 3, max_paths: 4096 }
     }
 }
 
@@ -76,6 +84,7 @@ impl Component for Config {
             ("max_signatures", self.max_signatures, 1, 1_000_000),
             ("max_elements", self.max_elements, 1, 100_000),
             ("max_frames", self.max_frames, 0, 50),
+            ("max_paths", self.max_paths, 0, 1_000_000),
         ];
         let wrong = bounds.into_iter().filter(|&(_, value, least, most)| value < least || value > most);
         let finding = wrong.map(|(path, value, least, most)| {
@@ -91,6 +100,7 @@ impl Component for Config {
             slices: OpenSlices::new(cx.grid()),
             reader: Reader::default(),
             elements: Elements::new(Arc::clone(cx.symbols())),
+            paths: PathReader::new(Arc::clone(cx.symbols())),
         }))
     }
 }
@@ -102,6 +112,7 @@ struct Ochiai {
     slices: OpenSlices<OpenSpectra>,
     reader: Reader,
     elements: Elements,
+    paths: PathReader,
 }
 
 impl Processor for Ochiai {
@@ -117,6 +128,10 @@ impl Processor for Ochiai {
                 let group = group(spans, root, &self.reader.times);
                 let fits = self.elements.touched() <= self.config.max_elements;
                 spectra.count_trace(group, &mut self.elements, fits, self.config.max_signatures);
+                if self.config.max_paths > 0 {
+                    let trace = self.reader.path(traces, head, group.weight);
+                    self.paths.count(trace, &mut spectra.paths, self.config.max_paths);
+                }
             }
         }
         out.pass(batch);
@@ -127,6 +142,7 @@ impl Processor for Ochiai {
         for (slice, spectra) in self.slices.close(now) {
             let spectra = spectra.resolve(slice, &self.symbols);
             out.note("traces_past_max_signatures", spectra.overflow / u64::from(SpanRecord::ONE));
+            out.note("traces_past_max_paths", spectra.paths.overflow / u64::from(SpanRecord::ONE));
             out.derive(Data::Spectra(Arc::new(spectra)));
             self.elements.forget_signatures_past(4 * self.config.max_signatures);
         }
@@ -210,6 +226,18 @@ impl Reader {
             let callee = callee.map_or(Symbol::NONE, |child| spans[child].service);
             spectra.count_test(Test { service: spans[i].service, operation: spans[i].operation, callee }, ns);
         });
+    }
+
+    /// The trace that was read last, for its path.
+    fn path<'a>(&'a self, batch: &'a TraceBatch, head: &TraceHead, weight: u64) -> Trace<'a> {
+        Trace {
+            spans: batch.spans(head),
+            times: &self.times,
+            visits: self.scratch.visits(),
+            logs: batch.logs_of(head),
+            first: head.first,
+            weight,
+        }
     }
 
     /// Fills `times` and `below`; answers whether any span failed.

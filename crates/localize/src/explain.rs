@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use backtrail_model::histogram::{Histogram, lower_bound};
 use backtrail_model::patch_request::{CriticalStep, DivergentSpan};
-use backtrail_model::spectra::{Element, ElementKind, Entry};
+use backtrail_model::spectra::{ElementKind, Entry};
 use backtrail_model::verdict::{Confidence, Hop, Impact, RuledOut, Suspect};
 
 use crate::blocks::Stretch;
@@ -112,7 +112,7 @@ pub(crate) fn cause(case: &Case<'_>, suspects: &[Suspect], confidence: &Confiden
         return format!("errors begin at {service}{}", place(operation));
     }
     if parts.structure > parts.latency {
-        return format!("{service} takes another path than before: calls or functions appear or vanish");
+        return structure_says(case, service);
     }
     let of_service = case
         .latency
@@ -131,6 +131,21 @@ pub(crate) fn cause(case: &Case<'_>, suspects: &[Suspect], confidence: &Confiden
         }
         None => format!("{service} itself is slow{}", place(&worst.key.operation)),
     }
+}
+
+fn structure_says(case: &Case<'_>, service: &str) -> String {
+    let Some(shift) = case.structure.shifts.iter().find(|shift| *shift.service == *service) else {
+        return format!("{service} takes another path than before");
+    };
+    let (step, says) = (&shift.step, crate::findings::event_says);
+    format!(
+        "{service} takes another path than before: in {}{}, after {} comes {} instead of {}",
+        step.entry,
+        if *step.service == *service { String::new() } else { format!(" of {}", step.service) },
+        says(&step.previous),
+        says(&step.next),
+        says(&shift.expected),
+    )
 }
 
 fn place(operation: &str) -> String {
@@ -262,13 +277,18 @@ pub(crate) fn divergent_span(case: &Case<'_>, suspects: &[Suspect]) -> Option<Di
         return span(&worst.key.operation, format!("{what} {now:.2} ms, normally {was:.2} ms"));
     }
     let shift = case.structure.shifts.iter().find(|shift| *shift.service == **service)?;
-    let operation = if shift.element.name.is_empty() { &shift.given.name } else { &shift.element.name };
-    span(operation, crate::findings::shift_says(shift))
+    span(&shift.step.entry, crate::findings::shift_says(shift))
 }
 
 /// What limits the judgement.
 pub(crate) fn limits(case: &Case<'_>) -> Vec<String> {
     let mut out = vec!["logs, metrics and changes are not evidence yet: traces only".to_owned()];
+    if case.structure.unordered > 0.0 {
+        out.push(format!(
+            "{} traces were past the cap of paths: the order of their events is unknown",
+            short(case.structure.unordered)
+        ));
+    }
     let overflow = case.spectrum.overflow;
     if overflow > 0.0 {
         out.push(format!(
@@ -297,13 +317,4 @@ pub(crate) fn limits(case: &Case<'_>) -> Vec<String> {
         out.push(format!("not instrumented, so judged from their callers only: {}", names.join(", ")));
     }
     out
-}
-
-/// An element in words.
-pub(crate) fn name_of(element: &Element) -> String {
-    match element.kind {
-        ElementKind::Service => element.service.to_string(),
-        ElementKind::Edge => format!("the call to {}", element.name),
-        _ => element.name.to_string(),
-    }
 }

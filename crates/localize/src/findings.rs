@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use backtrail_model::paths::{Chain, Event};
 use backtrail_model::spectra::ElementKind;
 use backtrail_model::verdict::{Entity, Evidence, Supports, Suspect};
 
 use crate::errors::ErrorFinding;
-use crate::explain::{ms, name_of};
+use crate::explain::ms;
 use crate::inner::entity;
 use crate::judge::Case;
 use crate::latency::Finding;
@@ -154,23 +155,36 @@ fn error_evidence(case: &Case<'_>, service: &Arc<str>, out: &mut Vec<Evidence>) 
 
 fn structure_evidence(case: &Case<'_>, service: &Arc<str>, out: &mut Vec<Evidence>) {
     for shift in case.structure.shifts.iter().filter(|shift| shift.service == *service) {
-        let about = entity(shift.element.kind, service, &shift.element.name);
-        out.push(item("structure", Supports::For, about, shift_says(shift)));
+        let kind = if shift.step.chain == Chain::Logs { "log" } else { "structure" };
+        let about = entity(ElementKind::Route, &shift.step.service, &shift.step.entry);
+        out.push(item(kind, Supports::For, about, shift_says(shift)));
     }
 }
 
 /// A shift as a sentence.
 pub(crate) fn shift_says(shift: &Shift) -> String {
+    let step = &shift.step;
     format!(
-        "of the traces that pass {} in {}, {} is {} in {:.1} %, normally {:.1} % (G {:.1})",
-        name_of(&shift.given),
-        shift.service,
-        name_of(&shift.element),
-        if shift.absent { "missing" } else { "present" },
+        "in {} of {}, after {} comes {} in {:.1} % of the traces, normally in {:.1} %; what used to come is {} (G {:.1})",
+        step.entry,
+        step.service,
+        event_says(&step.previous),
+        event_says(&step.next),
         100.0 * shift.now,
         100.0 * shift.before,
+        event_says(&shift.expected),
         shift.g,
     )
+}
+
+/// An event in words.
+pub(crate) fn event_says(event: &Event) -> String {
+    match (&*event.name, &event.callee) {
+        (Event::BEGIN, _) => "the beginning".into(),
+        (Event::END, _) => "the end".into(),
+        (name, Some(callee)) => format!("the call {name} to {} {}", callee.service, callee.route),
+        (name, None) => name.into(),
+    }
 }
 
 fn edge_evidence(case: &Case<'_>, service: &Arc<str>, out: &mut Vec<Evidence>) {

@@ -116,7 +116,15 @@ fn shares(case: &Case<'_>) -> BTreeMap<Element, f64> {
         }
     }
     for shift in &case.structure.shifts {
-        add(score(&shift.service).structure, shift.element.kind, &shift.service, &shift.element.name, shift.weight);
+        let part = score(&shift.service).structure;
+        if shift.step.service == shift.service {
+            add(part, ElementKind::Route, &shift.service, &shift.step.entry, shift.weight);
+        } else if let Some(callee) = &shift.step.previous.callee {
+            add(part, ElementKind::Route, &shift.service, &callee.route, shift.weight);
+        }
+        if let Some(callee) = &shift.expected.callee {
+            add(part, ElementKind::Edge, &shift.step.service, &callee.service, shift.weight);
+        }
     }
     let mut most: BTreeMap<Arc<str>, BTreeMap<ElementKind, f64>> = BTreeMap::new();
     for (element, gain) in &gains {

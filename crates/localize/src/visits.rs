@@ -102,6 +102,11 @@ fn covered(span: &SpanTimes, intervals: &mut [(u64, u64)]) -> u64 {
 }
 
 impl Scratch {
+    /// The span that begins the visit of each span of the trace that was read last.
+    pub fn visits(&self) -> &[u32] {
+        &self.visit
+    }
+
     fn assign_visits(&mut self, spans: &[SpanTimes]) {
         self.visit.clear();
         self.visit.resize(spans.len(), NO_PARENT);

@@ -10,6 +10,7 @@ pub mod incident;
 pub mod log;
 pub mod log_motifs;
 pub mod patch_request;
+pub mod paths;
 pub mod signal;
 pub mod span;
 pub mod spectra;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::histogram::Histogram;
+use crate::paths::Paths;
 use crate::time::Slice;
 
 /// What can be suspected.
@@ -146,6 +147,8 @@ pub struct SpectraSlice {
     pub versions: BTreeMap<Arc<str>, BTreeSet<Version>>,
     /// Traces that were not counted into a signature because the cap was reached, weighted.
     pub overflow: u64,
+    /// What happened in them, in order.
+    pub paths: Paths,
 }
 
 impl SpectraSlice {
@@ -159,6 +162,7 @@ impl SpectraSlice {
             error_origins: BTreeMap::new(),
             versions: BTreeMap::new(),
             overflow: 0,
+            paths: Paths::new(),
         }
     }
 
@@ -170,6 +174,7 @@ impl SpectraSlice {
     /// Adds a shard's part of the same slice, or another slice of the same window.
     pub fn merge(&mut self, other: &Self) {
         self.overflow += other.overflow;
+        self.paths.merge(&other.paths);
         for (hash, elements) in &other.signatures {
             self.signatures.entry(*hash).or_insert_with(|| Arc::clone(elements));
         }

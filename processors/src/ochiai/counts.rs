@@ -11,6 +11,7 @@ use backtrail_model::time::Slice;
 use hashbrown::{HashMap, HashSet};
 
 use super::elements::Elements;
+use super::paths::OpenPaths;
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 
@@ -73,6 +74,7 @@ pub(super) struct OpenSpectra {
     error_origins: Map<(Symbol, Symbol), u64>,
     versions: HashSet<(Symbol, Arc<str>, Arc<str>), foldhash::fast::FixedState>,
     overflow: u64,
+    pub(super) paths: OpenPaths,
 }
 
 impl OpenSpectra {
@@ -120,6 +122,7 @@ impl OpenSpectra {
         let operation = |symbol| symbols.resolve(SymbolKind::Operation, symbol);
         let mut closed = SpectraSlice::new(slice);
         closed.overflow = self.overflow;
+        closed.paths = self.paths.close();
         closed.signatures = self.signatures.into_iter().collect();
         closed.groups = resolve_groups(self.groups, |service_symbol, operation_symbol| Entry {
             service: service(service_symbol),

@@ -1,0 +1,196 @@
+//! Odd steps: those that leave their context more often than they used to; and who is charged for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use backtrail_model::spectra::Entry;
+use hashbrown::HashMap;
+
+use super::forms::Forms;
+use super::{Region, Shift, SickEdges};
+use crate::stats::{g_test, weighted_median, xlogx};
+
+/// Contexts with fewer baseline traces are not judged.
+const LEAST: f64 = 3.0;
+
+/// An odd step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Odd {
+    pub(super) step: u32,
+    /// The step of the same context whose share fell most.
+    expected: u32,
+    before: f64,
+    now: f64,
+    pub(super) g: f64,
+    /// Attributable fraction `1 - ((p N + 0.5) / (N + 1)) / (k / F)`.
+    pub(super) weight: f64,
+}
+
+/// Traces by step: one column for each block, and the window.
+struct Counts {
+    blocks: usize,
+    cells: Vec<f64>,
+    window: Vec<f64>,
+}
+
+impl Counts {
+    fn new(forms: &Forms, block_of: &[usize]) -> Self {
+        let blocks = block_of.iter().max().map_or(0, |last| last + 1);
+        let (mut cells, mut window) = (vec![0.0; forms.steps.len() * blocks], vec![0.0; forms.steps.len()]);
+        for form in &forms.list {
+            for &(step, share) in &form.shares {
+                window[step as usize] += form.window * share;
+                for &(cell, traces) in &form.baseline {
+                    cells[step as usize * blocks + block_of[cell]] += traces * share;
+                }
+            }
+        }
+        for &(cell, step, traces) in &forms.loose_baseline {
+            cells[step as usize * blocks + block_of[cell]] += traces;
+        }
+        for &(step, traces) in &forms.loose_window {
+            window[step as usize] += traces;
+        }
+        Self { blocks, cells, window }
+    }
+
+    fn row(&self, step: u32) -> &[f64] {
+        &self.cells[step as usize * self.blocks..][..self.blocks]
+    }
+}
+
+/// Every step whose share rose, and how many steps were tested.
+pub(super) fn find(forms: &Forms, block_of: &[usize]) -> (Vec<Odd>, usize) {
+    let counts = Counts::new(forms, block_of);
+    let (mut odd, mut tested) = (Vec::new(), 0);
+    for steps in &forms.contexts {
+        let now: f64 = steps.iter().map(|&step| counts.window[step as usize]).sum();
+        let blocks: Vec<f64> =
+            (0..counts.blocks).map(|block| steps.iter().map(|&step| counts.row(step)[block]).sum()).collect();
+        let total: f64 = blocks.iter().sum();
+        if now <= 0.0 || total <= 0.0 {
+            continue;
+        }
+        tested += steps.len();
+        if total < LEAST {
+            continue;
+        }
+        let quiet = quiet_shares(steps, &counts, &blocks);
+        let fell = |at: usize| quiet[at] - counts.window[steps[at] as usize] / now;
+        let Some(expected) = (0..steps.len()).reduce(|a, b| if fell(b) > fell(a) { b } else { a }) else { continue };
+        for (&step, &before) in steps.iter().zip(&quiet) {
+            let hits = counts.window[step as usize];
+            if hits / now <= before + 1e-12 {
+                continue;
+            }
+            let g = g_test(before * total, total, hits, now);
+            let weight = (1.0 - (before * total + 0.5) / (total + 1.0) * now / hits).max(0.0);
+            if weight > 0.0 {
+                odd.push(Odd { step, expected: steps[expected], before, now: hits / now, g, weight });
+            }
+        }
+    }
+    (odd, tested)
+}
+
+/// The quiet distribution of a context over its next events: pooled; where the blocks disagree at the 5 % level (bound
+/// of Laurent and Massart for chi-squared), some of them hold another fault, and the median block is believed. Source:
+/// FUSION.md, part C rule 2.
+fn quiet_shares(steps: &[u32], counts: &Counts, blocks: &[f64]) -> Vec<f64> {
+    let total: f64 = blocks.iter().sum();
+    let sums: Vec<f64> = steps.iter().map(|&step| counts.row(step).iter().sum()).collect();
+    let pooled: Vec<f64> = sums.iter().map(|sum| sum / total).collect();
+    let filled = || blocks.iter().enumerate().filter(|(_, size)| **size > 0.0);
+    let outcomes = sums.iter().filter(|sum| **sum > 0.0).count();
+    let dof = (filled().count() as f64 - 1.0) * (outcomes as f64 - 1.0);
+    let spread: f64 = filled()
+        .map(|(block, &size)| steps.iter().map(|&step| xlogx(counts.row(step)[block])).sum::<f64>() - xlogx(size))
+        .sum();
+    let het = 2.0 * (spread - sums.iter().map(|&sum| xlogx(sum)).sum::<f64>() + xlogx(total));
+    if het <= dof + 2.0 * (3.0 * dof).sqrt() + 6.0 {
+        return pooled;
+    }
+    let median = |&step: &u32| {
+        let mut shares: Vec<(f64, f64)> =
+            filled().map(|(block, &size)| (counts.row(step)[block] / size, size)).collect();
+        weighted_median(&mut shares).unwrap_or(0.0)
+    };
+    let medians: Vec<f64> = steps.iter().map(median).collect();
+    let sum: f64 = medians.iter().sum();
+    if sum > 0.0 { medians.iter().map(|share| share / sum).collect() } else { pooled }
+}
+
+/// Some odd steps, and who is charged for each context that has one.
+pub(super) struct Odds<'a> {
+    by_step: BTreeMap<u32, &'a Odd>,
+    /// Number of the service, by context.
+    guilty: HashMap<u32, u32, foldhash::fast::FixedState>,
+}
+
+impl<'a> Odds<'a> {
+    /// The service of the context is charged; but what diverges right after a call is the callee's doing if that edge is
+    /// sick, or if two or more services diverge after calling the same operation. Source: FUSION.md, part C rule 5.
+    pub(super) fn new(forms: &Forms, odd: impl Iterator<Item = &'a Odd>, sick: &SickEdges) -> Self {
+        let by_step: BTreeMap<u32, &Odd> = odd.map(|odd| (odd.step, odd)).collect();
+        let mut callers: BTreeMap<&Entry, BTreeSet<&Arc<str>>> = BTreeMap::new();
+        for &step in by_step.keys() {
+            let step = &forms.steps[step as usize].step;
+            if let Some(callee) = &step.previous.callee {
+                callers.entry(callee).or_default().insert(&step.service);
+            }
+        }
+        let numbers: BTreeMap<&Arc<str>, u32> = forms.services.iter().zip(0..).collect();
+        let mut guilty = HashMap::default();
+        for &step in by_step.keys() {
+            let known = &forms.steps[step as usize];
+            let service = &known.step.service;
+            let callee = known.step.previous.callee.as_ref().filter(|callee| {
+                callers[callee].len() > 1 || sick.contains(&(Arc::clone(service), Arc::clone(&callee.service)))
+            });
+            let who = callee.map_or(service, |callee| &callee.service);
+            guilty.insert(known.context, numbers[who]);
+        }
+        Self { by_step, guilty }
+    }
+
+    /// Who is charged for a context with an odd step.
+    pub(super) fn guilty(&self, context: u32) -> Option<u32> {
+        self.guilty.get(&context).copied()
+    }
+
+    /// The odd step of this number.
+    pub(super) fn step(&self, step: u32) -> Option<&'a Odd> {
+        self.by_step.get(&step).copied()
+    }
+
+    /// All, in order, with the service that is charged.
+    pub(super) fn iter(&self, forms: &Forms) -> impl Iterator<Item = (&'a Odd, u32)> {
+        let context = |odd: &Odd| forms.steps[odd.step as usize].context;
+        self.by_step.values().map(move |&odd| (odd, self.guilty[&context(odd)]))
+    }
+}
+
+impl Odd {
+    pub(super) fn shift(&self, forms: &Forms, guilty: u32) -> Shift {
+        Shift {
+            service: Arc::clone(&forms.services[guilty as usize]),
+            step: Arc::clone(&forms.steps[self.step as usize].step),
+            expected: forms.steps[self.expected as usize].step.next.clone(),
+            before: self.before,
+            now: self.now,
+            g: self.g,
+            weight: self.weight,
+        }
+    }
+
+    pub(super) fn region(&self, forms: &Forms, guilty: u32) -> Region {
+        let step = &forms.steps[self.step as usize].step;
+        Region {
+            service: Arc::clone(&forms.services[guilty as usize]),
+            chain: step.chain,
+            entry: Arc::clone(&step.entry),
+            before: step.previous.clone(),
+            expected: forms.steps[self.expected as usize].step.next.clone(),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use backtrail_model::Slice;
+use backtrail_model::paths::{Chain, Event, PathCount, Step};
+use backtrail_model::spectra::{Entry, SpectraSlice, TraceGroup};
+
+use super::*;
+
+const CUTS: [usize; 2] = [5, 8];
+
+fn event(name: &str, callee: Option<&str>) -> Event {
+    Event { name: name.into(), callee: callee.map(|service| Entry { service: service.into(), route: "op".into() }) }
+}
+
+/// A slice whose traces take the given paths: steps as (service, previous, next), and how many traces.
+fn slice(at: u64, paths: &[(&[(&str, Event, Event)], u64)]) -> SpectraSlice {
+    let mut slice = SpectraSlice::new(Slice(at));
+    for (number, (steps, traces)) in (1..).zip(paths) {
+        let mut hashes = Vec::new();
+        for (service, previous, next) in *steps {
+            let step = Step {
+                service: (*service).into(),
+                entry: "op".into(),
+                chain: Chain::Calls,
+                previous: previous.clone(),
+                next: next.clone(),
+            };
+            // Any identity will do as long as equal steps share it.
+            let hash = format!("{step:?}").bytes().fold(7_u64, |h, b| h.wrapping_mul(0x100_0000_01B3) ^ u64::from(b));
+            slice.paths.steps.insert(hash, Arc::new(step));
+            hashes.push(hash);
+        }
+        let group = TraceGroup {
+            entry: Entry { service: "web".into(), route: "op".into() },
+            signature: number,
+            error: false,
+            latency: 9,
+        };
+        *slice.groups.entry(group).or_default() += traces * 256;
+        let path = hashes.iter().fold(3_u64, |h, step| h.wrapping_mul(0x100_0000_01B3) ^ step);
+        slice.paths.paths.insert(path, PathCount { steps: hashes.into(), traces: traces * 256 });
+    }
+    slice
+}
+
+/// `web` calls `cart`, which calls `db`; in `broken` traces `cart` stops before the call and `web` skips `ads`.
+fn shop(at: u64, whole: u64, broken: u64) -> SpectraSlice {
+    let (begin, end) = (event(Event::BEGIN, None), event(Event::END, None));
+    let (cart, db, ads) = (event("add", Some("cart")), event("SELECT", Some("db")), event("show", Some("ads")));
+    let good = [
+        ("web", begin.clone(), cart.clone()),
+        ("cart", begin.clone(), db.clone()),
+        ("cart", db, end.clone()),
+        ("web", cart.clone(), ads.clone()),
+        ("web", ads, end.clone()),
+    ];
+    let bad = [("web", begin.clone(), cart.clone()), ("cart", begin, end.clone()), ("web", cart, end)];
+    slice(at, &[(&good, whole), (&bad, broken)])
+}
+
+fn judged(window: &[SpectraSlice], sick: &SickEdges) -> Structure {
+    let baseline: Vec<_> = (0..20).map(|at| shop(at, 20, 0)).collect();
+    let (baseline, window) = (baseline.iter().collect::<Vec<_>>(), window.iter().collect::<Vec<_>>());
+    structure(&Stretch::new(&baseline), &Stretch::new(&window), &CUTS, 1.0, sick)
+}
+
+#[test]
+fn a_service_that_stops_early_is_blamed_and_its_caller_only_echoes() {
+    let found = judged(&(20..25).map(|at| shop(at, 10, 10)).collect::<Vec<_>>(), &BTreeSet::new());
+    assert!(found.scores["cart"] > 0.69, "{:?}", found.scores);
+    assert!(found.scores.get("web").copied().unwrap_or(0.0) < 0.1, "{:?}", found.scores);
+    let shift = found.shifts.iter().find(|shift| &*shift.service == "cart").expect("found");
+    assert_eq!((&*shift.step.next.name, &*shift.expected.name), (Event::END, "SELECT"));
+    assert!((shift.before, shift.now) == (0.0, 0.5), "{shift:?}");
+    let of_cart: Vec<_> = found.regions.keys().filter(|region| &*region.service == "cart").collect();
+    assert_eq!(of_cart.len(), 1, "{of_cart:?}");
+    assert_eq!((&*of_cart[0].before.name, &*of_cart[0].expected.name), (Event::BEGIN, "SELECT"));
+}
+
+#[test]
+fn a_quiet_window_has_no_score() {
+    let found = judged(&(20..25).map(|at| shop(at, 20, 0)).collect::<Vec<_>>(), &BTreeSet::new());
+    assert!(found.scores.is_empty() && found.shifts.is_empty() && found.regions.is_empty());
+}
+
+#[test]
+fn what_diverges_after_a_sick_call_is_the_callees_doing() {
+    let (begin, end) = (event(Event::BEGIN, None), event(Event::END, None));
+    let cart = event("add", Some("cart"));
+    // `web` gives up after the call to `cart`; `cart` itself does all it used to.
+    let path = [
+        ("web", begin.clone(), cart.clone()),
+        ("cart", begin, event("SELECT", Some("db"))),
+        ("cart", event("SELECT", Some("db")), end.clone()),
+        ("web", cart, end),
+    ];
+    let window: Vec<_> = (20..25).map(|at| slice(at, &[(&path, 20)])).collect();
+    let sick = BTreeSet::from([(Arc::from("web"), Arc::from("cart"))]);
+    assert_eq!(judged(&window, &BTreeSet::new()).scores.keys().map(|s| &**s).collect::<Vec<_>>(), ["web"]);
+    assert_eq!(judged(&window, &sick).scores.keys().map(|s| &**s).collect::<Vec<_>>(), ["cart"]);
+}
+
+#[test]
+fn traces_past_the_cap_of_paths_still_count() {
+    let mut window: Vec<_> = (20..25).map(|at| shop(at, 10, 10)).collect();
+    for slice in &mut window {
+        for (_, count) in std::mem::take(&mut slice.paths.paths) {
+            slice.paths.overflow += count.traces;
+            for hash in count.steps.iter() {
+                *slice.paths.loose.entry(*hash).or_default() += count.traces * 256;
+            }
+        }
+    }
+    let found = judged(&window, &BTreeSet::new());
+    assert_eq!(found.unordered, 100.0);
+    let (cart, web) = (found.scores["cart"], found.scores["web"]);
+    assert!((cart - web).abs() < 1e-9 && cart > 0.45, "without order the echo cannot be told apart: {cart} {web}");
+}
