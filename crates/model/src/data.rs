@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::ack::Ack;
 use crate::edges::EdgeSlice;
 use crate::incident::Incident;
+use crate::metrics::MetricSlice;
 use crate::patch_request::PatchRequest;
 use crate::signal::Signal;
 use crate::span::SpanBatch;
@@ -41,6 +42,8 @@ pub enum Data {
     Edges(Arc<EdgeSlice>),
     /// A slice of spectra.
     Spectra(Arc<SpectraSlice>),
+    /// A slice of metrics.
+    MetricWindows(Arc<MetricSlice>),
     /// An incident's revision.
     Incident(Arc<Incident>),
     /// A verdict.
@@ -59,6 +62,7 @@ impl Data {
             Self::Metrics(_) => Signal::Metrics,
             Self::Edges(_) => Signal::Edges,
             Self::Spectra(_) => Signal::Spectra,
+            Self::MetricWindows(_) => Signal::MetricWindows,
             Self::Incident(_) => Signal::Incidents,
             Self::Verdict(_) => Signal::Verdicts,
             Self::PatchRequest(_) => Signal::PatchRequests,
@@ -72,7 +76,12 @@ impl Data {
             Self::Spans(_, Some(selected)) => selected.len() as u64,
             Self::Traces(batch) => batch.records.len() as u64,
             Self::Logs(raw) | Self::Metrics(raw) => raw.items,
-            Self::Edges(_) | Self::Spectra(_) | Self::Incident(_) | Self::Verdict(_) | Self::PatchRequest(_) => 1,
+            Self::Edges(_)
+            | Self::Spectra(_)
+            | Self::MetricWindows(_)
+            | Self::Incident(_)
+            | Self::Verdict(_)
+            | Self::PatchRequest(_) => 1,
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod edges;
 pub mod histogram;
 pub mod ids;
 pub mod incident;
+pub mod metrics;
 pub mod patch_request;
 pub mod signal;
 pub mod span;
