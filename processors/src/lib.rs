@@ -7,6 +7,7 @@ pub mod edge_aggregation;
 mod encoded;
 mod hash;
 pub mod memory_limiter;
+pub mod metric_shifts;
 pub mod ochiai;
 mod remembered;
 pub mod route_normalization;
@@ -26,6 +27,7 @@ pub const PROCESSORS: &[Kind<dyn Processor>] = &[
     node::processor::<batch::Config>(),
     node::processor::<edge_aggregation::Config>(),
     node::processor::<memory_limiter::Config>(),
+    node::processor::<metric_shifts::Config>(),
     node::processor::<ochiai::Config>(),
     node::processor::<route_normalization::Config>(),
     node::processor::<tail_sampling::Config>(),
