@@ -168,6 +168,13 @@ fn text(data: &Data, verbosity: Verbosity, cx: &Context) -> String {
             let (groups, signatures) = (slice.groups.len(), slice.signatures.len());
             let _ = write!(out, "\n  slice {} groups={groups} signatures={signatures}", slice.slice.0);
         }
+        Data::MetricWindows(slice) => {
+            for (key, scrapes) in &slice.series {
+                let last = scrapes.last().map_or(0.0, |scrape| scrape.value());
+                let _ = write!(out, "\n  {} {} {} ", key.service, key.instance, key.measure.name());
+                let _ = write!(out, "({}) {last} {}", key.name, key.measure.unit());
+            }
+        }
         Data::Incident(incident) => document(&mut out, incident, detailed),
         Data::Verdict(verdict) => document(&mut out, verdict, detailed),
         Data::PatchRequest(request) => document(&mut out, request, detailed),

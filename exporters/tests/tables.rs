@@ -9,6 +9,7 @@ use backtrail_exporters::parquet::Config;
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::edges::{EdgeCounts, EdgeKey, EdgeKind, EdgeSlice};
 use backtrail_model::incident::Incident;
+use backtrail_model::metrics::{Measure, MetricSlice, Scrape, SeriesKey};
 use backtrail_model::spectra::{Element, ElementKind, Entry, SpectraSlice, TestKey, TestSums, TraceGroup};
 use backtrail_model::time::{Slice, UnixNano};
 use backtrail_model::trace::{NO_SPAN, TraceBatch, TraceFlags, TraceHead};
@@ -77,6 +78,25 @@ fn spectra(slice: u64) -> Data {
     Data::Spectra(Arc::new(spectra))
 }
 
+/// A pod's processor and one of its pools.
+fn metrics(slice: u64) -> Data {
+    let mut metrics = MetricSlice::new(Slice(slice));
+    for (measure, part, name) in
+        [(Measure::CpuUsage, "", "k8s.pod.cpu.usage"), (Measure::PoolUsage, "main", "db.client.connection.count")]
+    {
+        let key = SeriesKey {
+            service: "payment".into(),
+            instance: "payment-1".into(),
+            node: "".into(),
+            part: part.into(),
+            measure,
+            name: name.into(),
+        };
+        metrics.add(key, Scrape::new(UnixNano(slice), 0.25));
+    }
+    Data::MetricWindows(Arc::new(metrics))
+}
+
 fn documents() -> [Data; 2] {
     let verdict: Verdict = serde_json::from_str(include_str!("data/verdict.json")).expect("a verdict");
     let incident = Incident {
@@ -95,13 +115,14 @@ fn documents() -> [Data; 2] {
 async fn write(base: &Path) -> u64 {
     let cx = Context::for_test("exporters.parquet");
     let config = serde_json::json!({
-        "path": base, "tables": ["spans", "edges", "spectra", "incidents", "suspects", "verdicts"],
+        "path": base,
+        "tables": ["spans", "edges", "spectra", "metric_windows", "incidents", "suspects", "verdicts"],
     });
     let config: Config = serde_json::from_value(config).expect("settings");
     let mut exporter: Box<dyn Exporter> = config.build(&cx).expect("builds");
     let spans = traces(&cx);
     let count = spans.iter().map(Data::items).sum();
-    let windows = (FIRST..FIRST + 100).flat_map(|slice| [edges(slice), spectra(slice)]);
+    let windows = (FIRST..FIRST + 100).flat_map(|slice| [edges(slice), spectra(slice), metrics(slice)]);
     for data in spans.into_iter().chain(windows).chain(documents()) {
         exporter.export(&Batch::derived(data, UnixNano(0))).await.expect("taken");
     }
@@ -120,9 +141,15 @@ async fn three_readers_see_the_same_tables() {
     let output = Command::new(python).arg(scripts.join("read_tables.py")).arg(&base).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    for (table, rows) in
-        [("spans", spans), ("edges", 200), ("spectra", 500), ("incidents", 1), ("suspects", 2), ("verdicts", 1)]
-    {
+    for (table, rows) in [
+        ("spans", spans),
+        ("edges", 200),
+        ("spectra", 500),
+        ("metric_windows", 200),
+        ("incidents", 1),
+        ("suspects", 2),
+        ("verdicts", 1),
+    ] {
         assert_eq!(report[table]["rows"], rows, "{table}");
     }
     assert_eq!(report["spans"]["columns"]["start_time"], "time");

@@ -11,11 +11,12 @@ use arrow::array::RecordBatch;
 use backtrail_model::data::Data;
 use backtrail_model::edges::EdgeSlice;
 use backtrail_model::incident::Incident;
+use backtrail_model::metrics::MetricSlice;
 use backtrail_model::spectra::SpectraSlice;
 use backtrail_model::time::{Slice, SliceGrid, UnixNano};
 use backtrail_model::verdict::Verdict;
 use backtrail_pipeline::Context;
-use backtrail_store::tables::{edges, incidents, spectra, suspects, verdicts};
+use backtrail_store::tables::{edges, incidents, metric_windows, spectra, suspects, verdicts};
 use backtrail_store::{StoreError, Table, partition_of};
 
 use super::files::Files;
@@ -28,6 +29,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(super) enum Kind {
     Edges,
     Spectra,
+    MetricWindows,
     Incidents,
     Verdicts { suspects: bool, verdicts: bool },
 }
@@ -38,6 +40,7 @@ impl Kind {
         match self {
             Self::Edges => vec![&edges::TABLE],
             Self::Spectra => vec![&spectra::TABLE],
+            Self::MetricWindows => vec![&metric_windows::TABLE],
             Self::Incidents => vec![&incidents::TABLE],
             Self::Verdicts { suspects, verdicts } => {
                 let tables = [(suspects, &suspects::TABLE), (verdicts, &verdicts::TABLE)];
@@ -54,6 +57,7 @@ type DocumentKey = (UnixNano, String, u64);
 struct Cell {
     edges: BTreeMap<Slice, Arc<EdgeSlice>>,
     spectra: BTreeMap<Slice, Arc<SpectraSlice>>,
+    metric_windows: BTreeMap<Slice, Arc<MetricSlice>>,
     incidents: BTreeMap<DocumentKey, Arc<Incident>>,
     verdicts: BTreeMap<DocumentKey, Arc<Verdict>>,
     /// Items that were put in.
@@ -82,6 +86,7 @@ impl Cells {
             (self.kind, data),
             (Kind::Edges, Data::Edges(_))
                 | (Kind::Spectra, Data::Spectra(_))
+                | (Kind::MetricWindows, Data::MetricWindows(_))
                 | (Kind::Incidents, Data::Incident(_))
                 | (Kind::Verdicts { .. }, Data::Verdict(_))
         )
@@ -95,6 +100,7 @@ impl Cells {
         let time = match data {
             Data::Edges(slice) => self.grid.start(slice.slice),
             Data::Spectra(slice) => self.grid.start(slice.slice),
+            Data::MetricWindows(slice) => self.grid.start(slice.slice),
             Data::Incident(incident) => incident.window.end_unix_nano,
             Data::Verdict(verdict) => verdict.window.end_unix_nano,
             _ => return,
@@ -112,6 +118,12 @@ impl Cells {
             }
             Data::Spectra(slice) => {
                 cell.spectra
+                    .entry(slice.slice)
+                    .and_modify(|known| Arc::make_mut(known).merge(slice))
+                    .or_insert_with(|| Arc::clone(slice));
+            }
+            Data::MetricWindows(slice) => {
+                cell.metric_windows
                     .entry(slice.slice)
                     .and_modify(|known| Arc::make_mut(known).merge(slice))
                     .or_insert_with(|| Arc::clone(slice));
@@ -183,6 +195,7 @@ impl Cell {
         match table.name {
             "edges" => edges::batch(grid, self.edges.values().map(|slice| &**slice)),
             "spectra" => spectra::batch(grid, self.spectra.values().map(|slice| &**slice)),
+            "metric_windows" => metric_windows::batch(grid, self.metric_windows.values().map(|slice| &**slice)),
             "incidents" => {
                 incidents::batch(grid, &self.incidents.values().map(|incident| &**incident).collect::<Vec<_>>())
             }

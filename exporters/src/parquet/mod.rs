@@ -44,6 +44,8 @@ pub enum TableName {
     Edges,
     /// Elements, entries and latency tests by slice (from spectra).
     Spectra,
+    /// Resources and requests by slice (from metric windows).
+    MetricWindows,
     /// Revisions of incidents (from incidents).
     Incidents,
     /// Suspects of verdicts (from verdicts).
@@ -58,6 +60,7 @@ impl TableName {
             Self::Spans => Signal::Traces,
             Self::Edges => Signal::Edges,
             Self::Spectra => Signal::Spectra,
+            Self::MetricWindows => Signal::MetricWindows,
             Self::Incidents => Signal::Incidents,
             Self::Suspects | Self::Verdicts => Signal::Verdicts,
         }
@@ -68,7 +71,8 @@ impl TableName {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Tables to write: `spans`, `edges`, `spectra`, `incidents`, `suspects`, `verdicts`. Required.
+    /// Tables to write: `spans`, `edges`, `spectra`, `metric_windows`, `incidents`, `suspects`, `verdicts`.
+    /// Required.
     pub tables: Vec<TableName>,
     /// Base directory; empty means `windows` below `service.data_dir`.
     pub path: String,
@@ -143,6 +147,7 @@ impl Component for Config {
         let kinds = [
             (Kind::Edges, has(TableName::Edges)),
             (Kind::Spectra, has(TableName::Spectra)),
+            (Kind::MetricWindows, has(TableName::MetricWindows)),
             (Kind::Incidents, has(TableName::Incidents)),
             (
                 Kind::Verdicts { suspects: has(TableName::Suspects), verdicts: has(TableName::Verdicts) },

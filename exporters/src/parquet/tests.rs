@@ -8,6 +8,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::edges::{EdgeCounts, EdgeKey, EdgeKind, EdgeSlice};
+use backtrail_model::metrics::{Measure, MetricSlice, Scrape, SeriesKey};
 use backtrail_model::spectra::{Element, ElementKind, Entry, SpectraSlice, TestKey, TestSums, TraceGroup};
 use backtrail_model::time::{Slice, SliceGrid, UnixNano};
 use backtrail_pipeline::context::{Shared, SharedOptions};
@@ -168,6 +169,20 @@ fn spectra(slice: u64, traces: u64, error: bool) -> SpectraSlice {
     spectra
 }
 
+fn metrics(slice: u64, time: u64, value: f64) -> MetricSlice {
+    let mut metrics = MetricSlice::new(Slice(slice));
+    let key = SeriesKey {
+        service: "a".into(),
+        instance: "a-1".into(),
+        node: "".into(),
+        part: "".into(),
+        measure: Measure::CpuUsage,
+        name: "k8s.pod.cpu.usage".into(),
+    };
+    metrics.add(key, Scrape::new(UnixNano(time), value));
+    metrics
+}
+
 fn batch(data: Data) -> Batch {
     Batch::derived(data, UnixNano(START))
 }
@@ -177,14 +192,16 @@ const FIRST: u64 = 117_333_361;
 
 #[tokio::test]
 async fn any_split_and_order_of_slices_gives_byte_equal_files() {
-    let tables = [TableName::Edges, TableName::Spectra];
+    let tables = [TableName::Edges, TableName::Spectra, TableName::MetricWindows];
     let mut parts: Vec<Batch> = (0..100)
         .flat_map(|n| {
             let a = Data::Edges(Arc::new(edges(FIRST + n, "a", n + 1)));
             let c = Data::Edges(Arc::new(edges(FIRST + n, "c", n + 2)));
             let s = Data::Spectra(Arc::new(spectra(FIRST + n, n + 1, n % 3 == 0)));
             let more = Data::Spectra(Arc::new(spectra(FIRST + n, n + 1, n % 2 == 0)));
-            [a, c, s, more].map(batch)
+            let m = Data::MetricWindows(Arc::new(metrics(FIRST + n, 2 * n, 0.1)));
+            let later = Data::MetricWindows(Arc::new(metrics(FIRST + n, 2 * n + 1, 0.2)));
+            [a, c, s, more, m, later].map(batch)
         })
         .collect();
     let mut outcomes = Vec::new();
@@ -203,7 +220,7 @@ async fn any_split_and_order_of_slices_gives_byte_equal_files() {
         // The parts of near slices change places, as parts of shards do.
         parts.chunks_mut(12 + run).for_each(<[Batch]>::reverse);
     }
-    assert_eq!(outcomes[0].len(), 6, "{:?}", outcomes[0].keys());
+    assert_eq!(outcomes[0].len(), 9, "{:?}", outcomes[0].keys());
     assert!(outcomes[0] == outcomes[1] && outcomes[0] == outcomes[2]);
 }
 

@@ -1,7 +1,8 @@
-//! The tables of version 1. What is not here yet: `log_motifs`, `metric_windows`, `changes`.
+//! The tables of version 1. What is not here yet: `log_motifs`, `changes`.
 
 pub mod edges;
 pub mod incidents;
+pub mod metric_windows;
 pub mod spans;
 pub mod spectra;
 pub mod suspects;
@@ -10,8 +11,15 @@ pub mod verdicts;
 use crate::schema::{Column, Table, double, int64};
 
 /// All tables, in the order of the pipeline.
-pub const TABLES: &[&Table] =
-    &[&spans::TABLE, &edges::TABLE, &spectra::TABLE, &incidents::TABLE, &suspects::TABLE, &verdicts::TABLE];
+pub const TABLES: &[&Table] = &[
+    &spans::TABLE,
+    &edges::TABLE,
+    &spectra::TABLE,
+    &metric_windows::TABLE,
+    &incidents::TABLE,
+    &suspects::TABLE,
+    &verdicts::TABLE,
+];
 
 /// Fields of a histogram's bucket.
 pub const HISTOGRAM: &[Column] = &[
