@@ -94,11 +94,11 @@ impl Component for Config {
 }
 
 /// A point further ahead of its arrival than this has a broken clock; taken, it would keep a slice open for ever.
-const MOST_AHEAD: Duration = Duration::from_secs(600);
+const MOST_AHEAD: Duration = Duration::from_mins(10);
 /// Points of one series in the slices that are open.
 const MOST_PENDING: usize = 4096;
 /// A series that was silent this long is forgotten: pods come and go.
-const FORGET_AFTER: Duration = Duration::from_secs(3600);
+const FORGET_AFTER: Duration = Duration::from_hours(1);
 
 /// The node.
 struct MetricShifts {

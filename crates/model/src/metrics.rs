@@ -230,7 +230,9 @@ impl MetricSlice {
         self.overflow += other.overflow;
         for (key, scrapes) in &other.series {
             let known = self.series.entry(key.clone()).or_default();
-            scrapes.iter().for_each(|&scrape| insert(known, scrape));
+            for &scrape in scrapes {
+                insert(known, scrape);
+            }
         }
     }
 }

@@ -84,7 +84,7 @@ impl<'a> Entity<'a> {
                 Some(service) => service.clone(),
                 None => Cow::Owned(workload(pod).to_owned()),
             };
-            entity.instance = pod.clone();
+            entity.instance.clone_from(pod);
             entity.node = attributes.first(&POINT_NODE).cloned().unwrap_or_default();
         }
         let part = match family {
@@ -94,7 +94,7 @@ impl<'a> Entity<'a> {
             _ => None,
         };
         if let Some(part) = part.or_else(|| attributes.first(&POINT_CONTAINER)) {
-            entity.part = part.clone();
+            entity.part.clone_from(part);
         }
         if entity.service.is_empty() {
             entity.service = Cow::Borrowed(UNKNOWN_SERVICE);
