@@ -183,6 +183,13 @@ fn text(data: &Data, verbosity: Verbosity, cx: &Context) -> String {
                 let _ = write!(out, " count={}", counts.count);
             }
         }
+        Data::MetricWindows(slice) => {
+            for (key, scrapes) in &slice.series {
+                let last = scrapes.last().map_or(0.0, |scrape| scrape.value());
+                let _ = write!(out, "\n  {} {} {} ", key.service, key.instance, key.measure.name());
+                let _ = write!(out, "({}) {last} {}", key.name, key.measure.unit());
+            }
+        }
         Data::Incident(incident) => document(&mut out, incident, detailed),
         Data::Verdict(verdict) => document(&mut out, verdict, detailed),
         Data::PatchRequest(request) => document(&mut out, request, detailed),

@@ -10,6 +10,7 @@ use backtrail_model::data::{Batch, Data};
 use backtrail_model::edges::{EdgeCounts, EdgeKey, EdgeKind, EdgeSlice};
 use backtrail_model::incident::Incident;
 use backtrail_model::log_motifs::{LogMotifSlice, MotifCounts, MotifKey};
+use backtrail_model::metrics::{Measure, MetricSlice, Scrape, SeriesKey};
 use backtrail_model::spectra::{Element, ElementKind, Entry, SpectraSlice, TestKey, TestSums, TraceGroup};
 use backtrail_model::time::{Slice, UnixNano};
 use backtrail_model::trace::{NO_SPAN, TraceBatch, TraceFlags, TraceHead};
@@ -88,6 +89,25 @@ fn motifs(slice: u64) -> Data {
     Data::LogMotifs(Arc::new(motifs))
 }
 
+/// A pod's processor and one of its pools.
+fn metrics(slice: u64) -> Data {
+    let mut metrics = MetricSlice::new(Slice(slice));
+    for (measure, part, name) in
+        [(Measure::CpuUsage, "", "k8s.pod.cpu.usage"), (Measure::PoolUsage, "main", "db.client.connection.count")]
+    {
+        let key = SeriesKey {
+            service: "payment".into(),
+            instance: "payment-1".into(),
+            node: "".into(),
+            part: part.into(),
+            measure,
+            name: name.into(),
+        };
+        metrics.add(key, Scrape::new(UnixNano(slice), 0.25));
+    }
+    Data::MetricWindows(Arc::new(metrics))
+}
+
 fn documents() -> [Data; 2] {
     let verdict: Verdict = serde_json::from_str(include_str!("data/verdict.json")).expect("a verdict");
     let incident = Incident {
@@ -106,13 +126,15 @@ fn documents() -> [Data; 2] {
 async fn write(base: &Path) -> u64 {
     let cx = Context::for_test("exporters.parquet");
     let config = serde_json::json!({
-        "path": base, "tables": ["spans", "edges", "spectra", "log_motifs", "incidents", "suspects", "verdicts"],
+        "path": base,
+        "tables": ["spans", "edges", "spectra", "log_motifs", "metric_windows", "incidents", "suspects", "verdicts"],
     });
     let config: Config = serde_json::from_value(config).expect("settings");
     let mut exporter: Box<dyn Exporter> = config.build(&cx).expect("builds");
     let spans = traces(&cx);
     let count = spans.iter().map(Data::items).sum();
-    let windows = (FIRST..FIRST + 100).flat_map(|slice| [edges(slice), spectra(slice), motifs(slice)]);
+    let windows =
+        (FIRST..FIRST + 100).flat_map(|slice| [edges(slice), spectra(slice), motifs(slice), metrics(slice)]);
     for data in spans.into_iter().chain(windows).chain(documents()) {
         exporter.export(&Batch::derived(data, UnixNano(0))).await.expect("taken");
     }
@@ -136,6 +158,7 @@ async fn three_readers_see_the_same_tables() {
         ("edges", 200),
         ("spectra", 500),
         ("log_motifs", 200),
+        ("metric_windows", 200),
         ("incidents", 1),
         ("suspects", 2),
         ("verdicts", 1),

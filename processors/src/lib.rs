@@ -8,6 +8,7 @@ mod encoded;
 mod hash;
 pub mod log_motifs;
 pub mod memory_limiter;
+pub mod metric_shifts;
 pub mod ochiai;
 mod remembered;
 pub mod route_normalization;
@@ -28,6 +29,7 @@ pub const PROCESSORS: &[Kind<dyn Processor>] = &[
     node::processor::<edge_aggregation::Config>(),
     node::processor::<log_motifs::Config>(),
     node::processor::<memory_limiter::Config>(),
+    node::processor::<metric_shifts::Config>(),
     node::processor::<ochiai::Config>(),
     node::processor::<route_normalization::Config>(),
     node::processor::<tail_sampling::Config>(),

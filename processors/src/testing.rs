@@ -203,7 +203,12 @@ pub(crate) struct Chain(pub(crate) Vec<Node>);
 impl Chain {
     /// Sends data into the chain and answers what comes out at its end.
     pub(crate) fn send(&mut self, data: Data) -> Vec<Data> {
-        let batch = Batch::derived(data, UnixNano(0));
+        self.send_at(data, 0)
+    }
+
+    /// The same, with the time of its arrival.
+    pub(crate) fn send_at(&mut self, data: Data, micros: u64) -> Vec<Data> {
+        let batch = Batch::derived(data, UnixNano(micros * 1000));
         self.run(VecDeque::from([batch]), None)
     }
 

@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`ochiai`] (the seed formula), [`stats`], [`visits`] and [`critical_path`] (one trace),
 //! [`spectrum`] and [`blocks`] (slices), the parts of the score [`latency`] (L), [`errors`] (E, with [`causal`] pruning
-//! and [`edge_blame`]) and [`structure`] (C), then [`judge`] and the documents ([`document`]). [`rank`] serves `eval`.
+//! and [`edge_blame`]), [`resource`] (M) and [`structure`] (C), then [`judge`] and the documents ([`document`]). [`rank`]
+//! serves `eval`.
 //!
 //! What judging never does: it never depends on the order or partition of its input, never compares with a constant
 //! that was fitted to labels (every gate is `2 ln(tests)`), and never breaks a tie by name.
@@ -21,6 +22,7 @@ pub mod judge;
 pub mod latency;
 pub mod ochiai;
 pub mod rank;
+pub mod resource;
 pub mod spectrum;
 pub mod stats;
 pub mod structure;

@@ -9,6 +9,7 @@ use crate::edges::EdgeSlice;
 use crate::incident::Incident;
 use crate::log::LogBatch;
 use crate::log_motifs::LogMotifSlice;
+use crate::metrics::MetricSlice;
 use crate::patch_request::PatchRequest;
 use crate::signal::Signal;
 use crate::span::SpanBatch;
@@ -45,6 +46,8 @@ pub enum Data {
     Spectra(Arc<SpectraSlice>),
     /// A slice of log motifs.
     LogMotifs(Arc<LogMotifSlice>),
+    /// A slice of metrics.
+    MetricWindows(Arc<MetricSlice>),
     /// An incident's revision.
     Incident(Arc<Incident>),
     /// A verdict.
@@ -64,6 +67,7 @@ impl Data {
             Self::Edges(_) => Signal::Edges,
             Self::Spectra(_) => Signal::Spectra,
             Self::LogMotifs(_) => Signal::LogMotifs,
+            Self::MetricWindows(_) => Signal::MetricWindows,
             Self::Incident(_) => Signal::Incidents,
             Self::Verdict(_) => Signal::Verdicts,
             Self::PatchRequest(_) => Signal::PatchRequests,
@@ -81,6 +85,7 @@ impl Data {
             Self::Edges(_)
             | Self::Spectra(_)
             | Self::LogMotifs(_)
+            | Self::MetricWindows(_)
             | Self::Incident(_)
             | Self::Verdict(_)
             | Self::PatchRequest(_) => 1,

@@ -9,6 +9,7 @@ pub mod ids;
 pub mod incident;
 pub mod log;
 pub mod log_motifs;
+pub mod metrics;
 pub mod patch_request;
 pub mod paths;
 pub mod signal;

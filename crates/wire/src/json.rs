@@ -2,8 +2,10 @@
 //!
 //! The rules that differ from plain JSON of protobuf: ids are hex in either case, enums are integers (names are
 //! understood), names are lowerCamelCase only. 64-bit integers are strings or numbers, unknown fields are ignored, and
-//! null is the same as absent. Both directions are driven by the schema tables of this crate.
+//! null is the same as absent; `NaN` and infinities may lack their quotes. Both directions are driven by the schema
+//! tables of this crate.
 
+mod bare;
 mod encoding;
 mod read;
 mod write;
@@ -24,7 +26,7 @@ pub(crate) use write::double;
 /// If it is not JSON or a field has a wrong type; the message names line and column. Ids of a wrong length are hex all
 /// the same and pass: the walk rejects their spans one by one.
 pub fn traces(json: &[u8]) -> Result<Vec<u8>, WireError> {
-    Ok(read::request(&schema::TRACES, json)?)
+    request(&schema::TRACES, json)
 }
 
 /// An `ExportLogsServiceRequest` (or `LogsData`) in JSON, as protobuf.
@@ -32,7 +34,7 @@ pub fn traces(json: &[u8]) -> Result<Vec<u8>, WireError> {
 /// # Errors
 /// As [`traces`].
 pub fn logs(json: &[u8]) -> Result<Vec<u8>, WireError> {
-    Ok(read::request(&schema::LOGS, json)?)
+    request(&schema::LOGS, json)
 }
 
 /// An `ExportMetricsServiceRequest` (or `MetricsData`) in JSON, as protobuf.
@@ -40,7 +42,18 @@ pub fn logs(json: &[u8]) -> Result<Vec<u8>, WireError> {
 /// # Errors
 /// As [`traces`].
 pub fn metrics(json: &[u8]) -> Result<Vec<u8>, WireError> {
-    Ok(read::request(&schema::METRICS, json)?)
+    request(&schema::METRICS, json)
+}
+
+fn request(schema: &'static Schema, json: &[u8]) -> Result<Vec<u8>, WireError> {
+    let error = match read::request(schema, json) {
+        Ok(request) => return Ok(request),
+        Err(error) => error,
+    };
+    match bare::quoted(json) {
+        Some(quoted) => Ok(read::request(schema, &quoted)?),
+        None => Err(error.into()),
+    }
 }
 
 /// An `ExportTraceServiceRequest` as JSON.

@@ -1,11 +1,13 @@
 //! OTLP on the wire: received bytes become records ([`walk`]), OTLP/JSON becomes protobuf ([`json`]), kept spans become
-//! a request again ([`export`]), and a raw span can be read in full where everything in it matters ([`attributes`]).
+//! a request again ([`export`]), the metrics that matter are read point by point ([`metrics`]), and a raw span can be
+//! read in full where everything in it matters ([`attributes`]).
 
 pub mod attributes;
 pub mod check;
 mod error;
 pub mod export;
 pub mod json;
+pub mod metrics;
 mod proto;
 mod schema;
 pub mod walk;

@@ -29,6 +29,7 @@ pub use keys::WalkSpec;
 pub use logs::WalkedLogs;
 pub use origin::UNKNOWN_SERVICE;
 pub use times::{Bounds, ClampCounts};
+pub(crate) use value::{Scalar, key_value};
 
 use crate::check;
 use crate::error::{Broken, WireError};

@@ -12,11 +12,12 @@ use backtrail_model::data::Data;
 use backtrail_model::edges::EdgeSlice;
 use backtrail_model::incident::Incident;
 use backtrail_model::log_motifs::LogMotifSlice;
+use backtrail_model::metrics::MetricSlice;
 use backtrail_model::spectra::SpectraSlice;
 use backtrail_model::time::{Slice, SliceGrid, UnixNano};
 use backtrail_model::verdict::Verdict;
 use backtrail_pipeline::Context;
-use backtrail_store::tables::{edges, incidents, log_motifs, spectra, suspects, verdicts};
+use backtrail_store::tables::{edges, incidents, log_motifs, metric_windows, spectra, suspects, verdicts};
 use backtrail_store::{StoreError, Table, partition_of};
 
 use super::files::Files;
@@ -30,6 +31,7 @@ pub(super) enum Kind {
     Edges,
     Spectra,
     LogMotifs,
+    MetricWindows,
     Incidents,
     Verdicts { suspects: bool, verdicts: bool },
 }
@@ -41,6 +43,7 @@ impl Kind {
             Self::Edges => vec![&edges::TABLE],
             Self::Spectra => vec![&spectra::TABLE],
             Self::LogMotifs => vec![&log_motifs::TABLE],
+            Self::MetricWindows => vec![&metric_windows::TABLE],
             Self::Incidents => vec![&incidents::TABLE],
             Self::Verdicts { suspects, verdicts } => {
                 let tables = [(suspects, &suspects::TABLE), (verdicts, &verdicts::TABLE)];
@@ -58,6 +61,7 @@ struct Cell {
     edges: BTreeMap<Slice, Arc<EdgeSlice>>,
     spectra: BTreeMap<Slice, Arc<SpectraSlice>>,
     log_motifs: BTreeMap<Slice, Arc<LogMotifSlice>>,
+    metric_windows: BTreeMap<Slice, Arc<MetricSlice>>,
     incidents: BTreeMap<DocumentKey, Arc<Incident>>,
     verdicts: BTreeMap<DocumentKey, Arc<Verdict>>,
     /// Items that were put in.
@@ -87,6 +91,7 @@ impl Cells {
             (Kind::Edges, Data::Edges(_))
                 | (Kind::Spectra, Data::Spectra(_))
                 | (Kind::LogMotifs, Data::LogMotifs(_))
+                | (Kind::MetricWindows, Data::MetricWindows(_))
                 | (Kind::Incidents, Data::Incident(_))
                 | (Kind::Verdicts { .. }, Data::Verdict(_))
         )
@@ -101,6 +106,7 @@ impl Cells {
             Data::Edges(slice) => self.grid.start(slice.slice),
             Data::Spectra(slice) => self.grid.start(slice.slice),
             Data::LogMotifs(slice) => self.grid.start(slice.slice),
+            Data::MetricWindows(slice) => self.grid.start(slice.slice),
             Data::Incident(incident) => incident.window.end_unix_nano,
             Data::Verdict(verdict) => verdict.window.end_unix_nano,
             _ => return,
@@ -124,6 +130,12 @@ impl Cells {
             }
             Data::LogMotifs(slice) => {
                 cell.log_motifs
+                    .entry(slice.slice)
+                    .and_modify(|known| Arc::make_mut(known).merge(slice))
+                    .or_insert_with(|| Arc::clone(slice));
+            }
+            Data::MetricWindows(slice) => {
+                cell.metric_windows
                     .entry(slice.slice)
                     .and_modify(|known| Arc::make_mut(known).merge(slice))
                     .or_insert_with(|| Arc::clone(slice));
@@ -196,6 +208,7 @@ impl Cell {
             "edges" => edges::batch(grid, self.edges.values().map(|slice| &**slice)),
             "spectra" => spectra::batch(grid, self.spectra.values().map(|slice| &**slice)),
             "log_motifs" => log_motifs::batch(grid, self.log_motifs.values().map(|slice| &**slice)),
+            "metric_windows" => metric_windows::batch(grid, self.metric_windows.values().map(|slice| &**slice)),
             "incidents" => {
                 incidents::batch(grid, &self.incidents.values().map(|incident| &**incident).collect::<Vec<_>>())
             }

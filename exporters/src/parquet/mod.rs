@@ -46,6 +46,8 @@ pub enum TableName {
     Spectra,
     /// Log records by statement and slice (from log motifs).
     LogMotifs,
+    /// Resources and requests by slice (from metric windows).
+    MetricWindows,
     /// Revisions of incidents (from incidents).
     Incidents,
     /// Suspects of verdicts (from verdicts).
@@ -61,6 +63,7 @@ impl TableName {
             Self::Edges => Signal::Edges,
             Self::Spectra => Signal::Spectra,
             Self::LogMotifs => Signal::LogMotifs,
+            Self::MetricWindows => Signal::MetricWindows,
             Self::Incidents => Signal::Incidents,
             Self::Suspects | Self::Verdicts => Signal::Verdicts,
         }
@@ -71,7 +74,8 @@ impl TableName {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Tables to write: `spans`, `edges`, `spectra`, `log_motifs`, `incidents`, `suspects`, `verdicts`. Required.
+    /// Tables to write: `spans`, `edges`, `spectra`, `log_motifs`, `metric_windows`, `incidents`, `suspects`,
+    /// `verdicts`. Required.
     pub tables: Vec<TableName>,
     /// Base directory; empty means `windows` below `service.data_dir`.
     pub path: String,
@@ -147,6 +151,7 @@ impl Component for Config {
             (Kind::Edges, has(TableName::Edges)),
             (Kind::Spectra, has(TableName::Spectra)),
             (Kind::LogMotifs, has(TableName::LogMotifs)),
+            (Kind::MetricWindows, has(TableName::MetricWindows)),
             (Kind::Incidents, has(TableName::Incidents)),
             (
                 Kind::Verdicts { suspects: has(TableName::Suspects), verdicts: has(TableName::Verdicts) },

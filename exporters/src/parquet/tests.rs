@@ -9,6 +9,7 @@ use arrow::datatypes::Int64Type;
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::edges::{EdgeCounts, EdgeKey, EdgeKind, EdgeSlice};
 use backtrail_model::log_motifs::{LogMotifSlice, MotifCounts, MotifKey};
+use backtrail_model::metrics::{Measure, MetricSlice, Scrape, SeriesKey};
 use backtrail_model::spectra::{Element, ElementKind, Entry, SpectraSlice, TestKey, TestSums, TraceGroup};
 use backtrail_model::time::{Slice, SliceGrid, UnixNano};
 use backtrail_pipeline::context::{Shared, SharedOptions};
@@ -177,6 +178,20 @@ fn motifs(slice: u64, template: &str, count: u64) -> LogMotifSlice {
     motifs
 }
 
+fn metrics(slice: u64, time: u64, value: f64) -> MetricSlice {
+    let mut metrics = MetricSlice::new(Slice(slice));
+    let key = SeriesKey {
+        service: "a".into(),
+        instance: "a-1".into(),
+        node: "".into(),
+        part: "".into(),
+        measure: Measure::CpuUsage,
+        name: "k8s.pod.cpu.usage".into(),
+    };
+    metrics.add(key, Scrape::new(UnixNano(time), value));
+    metrics
+}
+
 fn batch(data: Data) -> Batch {
     Batch::derived(data, UnixNano(START))
 }
@@ -186,7 +201,7 @@ const FIRST: u64 = 117_333_361;
 
 #[tokio::test]
 async fn any_split_and_order_of_slices_gives_byte_equal_files() {
-    let tables = [TableName::Edges, TableName::Spectra, TableName::LogMotifs];
+    let tables = [TableName::Edges, TableName::Spectra, TableName::LogMotifs, TableName::MetricWindows];
     let mut parts: Vec<Batch> = (0..100)
         .flat_map(|n| {
             let a = Data::Edges(Arc::new(edges(FIRST + n, "a", n + 1)));
@@ -195,7 +210,9 @@ async fn any_split_and_order_of_slices_gives_byte_equal_files() {
             let more = Data::Spectra(Arc::new(spectra(FIRST + n, n + 1, n % 2 == 0)));
             let m = Data::LogMotifs(Arc::new(motifs(FIRST + n, "a#1", n + 1)));
             let other = Data::LogMotifs(Arc::new(motifs(FIRST + n, "a#1", n + 2)));
-            [a, c, s, more, m, other].map(batch)
+            let first = Data::MetricWindows(Arc::new(metrics(FIRST + n, 2 * n, 0.1)));
+            let later = Data::MetricWindows(Arc::new(metrics(FIRST + n, 2 * n + 1, 0.2)));
+            [a, c, s, more, m, other, first, later].map(batch)
         })
         .collect();
     let mut outcomes = Vec::new();
@@ -212,9 +229,9 @@ async fn any_split_and_order_of_slices_gives_byte_equal_files() {
         assert_eq!(cx.stats().sent.load(Ordering::Relaxed), parts.len() as u64);
         outcomes.push(files(dir.path()));
         // The parts of near slices change places, as parts of shards do.
-        parts.chunks_mut(12 + run).for_each(<[Batch]>::reverse);
+        parts.chunks_mut(16 + run).for_each(<[Batch]>::reverse);
     }
-    assert_eq!(outcomes[0].len(), 9, "{:?}", outcomes[0].keys());
+    assert_eq!(outcomes[0].len(), 12, "{:?}", outcomes[0].keys());
     assert!(outcomes[0] == outcomes[1] && outcomes[0] == outcomes[2]);
 }
 

@@ -4,4 +4,5 @@
 mod behaviour;
 mod documents;
 mod laws;
+mod oracle;
 mod shop;

@@ -30,8 +30,11 @@ pub(crate) struct Gather {
     marks: Vec<UnixNano>,
     /// Parts of slices that are not complete yet, in the order they came.
     pending: BTreeMap<Slice, Vec<(GlobalEntry, Batch)>>,
-    /// The next slice to close, once any data was seen.
+    /// The next slice to close, once any was closed.
     next: Option<Slice>,
+    /// The first slice that metrics may fall into: they come as they were received, so without it a graph that is sent
+    /// nothing else would close nothing.
+    raw_from: Option<Slice>,
 }
 
 /// A gap longer than this many slices is jumped instead of ticked through.
@@ -46,7 +49,7 @@ impl Gather {
         exporters: Vec<mpsc::Sender<Batch>>,
     ) -> Self {
         let marks = vec![UnixNano(0); sources];
-        Self { grid, lateness, stage, exporters, marks, pending: BTreeMap::new(), next: None }
+        Self { grid, lateness, stage, exporters, marks, pending: BTreeMap::new(), next: None, raw_from: None }
     }
 
     /// Runs until every source is gone; then the rest is released and everything closes.
@@ -76,6 +79,9 @@ impl Gather {
 
     fn take(&mut self, entry: GlobalEntry, batch: Batch) {
         let Some(slice) = slice_of(&batch.data) else {
+            if self.raw_from.is_none() && matches!(batch.data, Data::Metrics(_)) {
+                self.raw_from = Some(self.grid.slice(batch.arrival.minus(self.lateness)));
+            }
             self.feed(entry, batch);
             return;
         };
@@ -90,7 +96,8 @@ impl Gather {
     /// Closes every slice that ends at or before `watermark`: its parts merged, then a tick at its end. Ticks fall on
     /// slice borders only, so that neither batch sizes nor the number of shards can be seen from a global node.
     fn release(&mut self, watermark: UnixNano) {
-        let Some(first) = self.next.or_else(|| self.pending.keys().next().copied()) else { return };
+        let seen = || self.pending.keys().copied().chain(self.raw_from).min();
+        let Some(first) = self.next.or_else(seen) else { return };
         let mut slice = first;
         while self.grid.end(slice) <= watermark {
             for (entry, batch) in merge(self.pending.remove(&slice).unwrap_or_default()) {
@@ -140,6 +147,7 @@ fn slice_of(data: &Data) -> Option<Slice> {
         Data::Edges(edges) => Some(edges.slice),
         Data::Spectra(spectra) => Some(spectra.slice),
         Data::LogMotifs(motifs) => Some(motifs.slice),
+        Data::MetricWindows(metrics) => Some(metrics.slice),
         _ => None,
     }
 }
@@ -155,6 +163,7 @@ fn merge(parts: Vec<(GlobalEntry, Batch)>) -> Vec<(GlobalEntry, Batch)> {
             (Some(Data::Edges(sum)), Data::Edges(part)) => Arc::make_mut(sum).merge(part),
             (Some(Data::Spectra(sum)), Data::Spectra(part)) => Arc::make_mut(sum).merge(part),
             (Some(Data::LogMotifs(sum)), Data::LogMotifs(part)) => Arc::make_mut(sum).merge(part),
+            (Some(Data::MetricWindows(sum)), Data::MetricWindows(part)) => Arc::make_mut(sum).merge(part),
             _ => merged.push((entry, part)),
         }
     }
@@ -164,9 +173,18 @@ fn merge(parts: Vec<(GlobalEntry, Batch)>) -> Vec<(GlobalEntry, Batch)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use backtrail_model::data::RawBatch;
+    use backtrail_model::signal::{Signal, Signals};
     use backtrail_model::log_motifs::{LogMotifSlice, MotifCounts, MotifKey};
+    use parking_lot::Mutex;
 
     use super::*;
+    use crate::context::Context;
+    use crate::emit::Emit;
+    use crate::engine::stage::StageNode;
+    use crate::node::{NodeError, Processor};
 
     fn part(slice: u64, count: u64) -> (GlobalEntry, Batch) {
         let mut motifs = LogMotifSlice::new(Slice(slice));
@@ -183,5 +201,39 @@ mod tests {
         let [(_, Batch { data: Data::LogMotifs(sum), .. })] = &merged[..] else { panic!("one slice") };
         let counts = sum.motifs.values().next().expect("a motif");
         assert_eq!((counts.count, counts.first.0, counts.last.0), (7, 1, 4));
+    }
+
+    /// Notes what it is given and told.
+    struct Watcher(Arc<Mutex<Vec<String>>>);
+
+    impl Processor for Watcher {
+        fn process(&mut self, batch: Batch, _: &mut Emit<'_>) -> Result<(), NodeError> {
+            self.0.lock().push(batch.data.signal().to_string());
+            Ok(())
+        }
+
+        fn tick(&mut self, now: Tick, _: &mut Emit<'_>) -> Result<(), NodeError> {
+            self.0.lock().push((now.watermark.0 / 1_000_000_000).to_string());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn metrics_alone_are_ticked_from_the_first_slice_that_they_may_fall_into() {
+        let seen = Arc::default();
+        let node = StageNode {
+            context: Context::for_test("watcher"),
+            accepts: Signals::of(&[Signal::Metrics]),
+            routes: Vec::new(),
+            sources: Vec::new(),
+            processor: Box::new(Watcher(Arc::clone(&seen))),
+        };
+        let grid = SliceGrid { origin: UnixNano(0), length: Duration::from_secs(15) };
+        let mut gather = Gather::new(grid, Duration::from_secs(10), Stage::new(vec![node]), 1, Vec::new());
+        gather.release(UnixNano(60_000_000_000));
+        let metrics = Data::Metrics(RawBatch { buf: bytes::Bytes::new(), items: 1, permit: None });
+        gather.take(GlobalEntry::Node(0), Batch::derived(metrics, UnixNano(100_000_000_000)));
+        gather.release(UnixNano(125_000_000_000));
+        assert_eq!(*seen.lock(), ["metrics", "105", "120"]);
     }
 }

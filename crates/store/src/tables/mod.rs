@@ -1,8 +1,9 @@
-//! The tables of version 1. What is not here yet: `metric_windows`, `changes`.
+//! The tables of version 1. What is not here yet: `changes`.
 
 pub mod edges;
 pub mod incidents;
 pub mod log_motifs;
+pub mod metric_windows;
 pub mod spans;
 pub mod spectra;
 pub mod suspects;
@@ -16,6 +17,7 @@ pub const TABLES: &[&Table] = &[
     &edges::TABLE,
     &spectra::TABLE,
     &log_motifs::TABLE,
+    &metric_windows::TABLE,
     &incidents::TABLE,
     &suspects::TABLE,
     &verdicts::TABLE,

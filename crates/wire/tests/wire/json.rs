@@ -92,6 +92,19 @@ fn errors_name_field_line_and_column() {
 }
 
 #[test]
+fn bare_nan_costs_no_more_than_its_own_point() {
+    let text = |value: &str| {
+        let metric = r#"{"name":"g\"NaN","gauge":{"dataPoints":[{"asDouble":VALUE},{"asDouble":-1.5}]}}"#;
+        format!(r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{metric}]}}]}}]}}"#).replace("VALUE", value)
+    };
+    for value in ["NaN", "Infinity", "-Infinity"] {
+        let bare = json::metrics(text(value).as_bytes()).expect("read all the same");
+        assert_eq!(bare, json::metrics(text(&format!("\"{value}\"")).as_bytes()).expect("valid"));
+    }
+    assert!(json::metrics(text("Nan").as_bytes()).is_err());
+}
+
+#[test]
 fn metrics_read_and_their_points_are_counted() {
     let text = br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[
       {"name":"g","gauge":{"dataPoints":[{"asDouble":1.5,"timeUnixNano":"1"},{"asInt":"-3"}]}},

@@ -1,0 +1,227 @@
+//! Makes slices of the metrics that tell how a resource is used, saturated and failing: evidence for the ranking.
+//!
+//! Metrics come as they were received and go on unchanged. Of each point whose name matters (`backtrail_wire::metrics`
+//! has the table) the value is kept with who was measured: a level as it is, a counter as its rate since the scrape
+//! before, a distribution as requests in a second, mean duration and share of errors. Points that differ in attributes
+//! only (a mode of the processor, a route, a cause of errors) are added up; containers, pools and queues stay apart.
+//!
+//! ```yaml
+//! processors:
+//!   metric_shifts:
+//!     max_series: 20000
+//!     measures: [cpu, memory, pools, queues, threads, requests]
+//! ```
+//!
+//! A slice is sent when the watermark passes its end; points are sorted by time before rates are computed, so the order
+//! within the allowed lateness changes nothing. Later points are counted and not taken. Up to `max_series` the order of
+//! arrival changes nothing either; past that, it decides which series find room.
+
+mod closing;
+mod failed;
+mod series;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backtrail_model::data::{Batch, Data};
+use backtrail_model::metrics::{Family, MetricSlice};
+use backtrail_model::signal::{Signal, Signals};
+use backtrail_model::time::{Slice, SliceGrid, Tick, UnixNano};
+use backtrail_pipeline::node::Finding;
+use backtrail_pipeline::{Component, Context, Emit, NodeError, Processor, Reconfigured, Scope};
+use backtrail_wire::metrics::{self, MetricPoint};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::closing::Closing;
+use self::series::{Group, Sample, Series};
+
+/// Makes slices of metrics.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Most series that are followed at a time, attributes told apart; points of further ones are counted as overflow.
+    pub max_series: usize,
+    /// What is measured: `cpu`, `memory`, `pools`, `queues`, `threads`, `requests`.
+    pub measures: Vec<Family>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { max_series: 20_000, measures: Family::ALL.to_vec() }
+    }
+}
+
+impl Component for Config {
+    const NAME: &'static str = "metric_shifts";
+    const SUMMARY: &'static str = "makes slices of the metrics that tell use, saturation and errors";
+    /// Rates need all points of a series in order.
+    const SCOPE: Scope = Scope::Global;
+    type Node = dyn Processor;
+
+    fn accepts(&self) -> Signals {
+        Signals::of(&[Signal::Metrics])
+    }
+
+    fn emits(&self) -> Signals {
+        Signals::of(&[Signal::Metrics, Signal::MetricWindows])
+    }
+
+    fn check(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if !(1..=1_000_000).contains(&self.max_series) {
+            let message = format!("max_series is {}", self.max_series);
+            findings.push(Finding::new("max_series", message, "write a number from 1 to 1000000"));
+        }
+        if self.measures.is_empty() {
+            findings.push(Finding::new("measures", "nothing is measured", "leave it out for everything"));
+        }
+        findings
+    }
+
+    fn build(&self, cx: &Context) -> Result<Box<dyn Processor>, NodeError> {
+        Ok(Box::new(MetricShifts {
+            config: self.clone(),
+            grid: cx.grid(),
+            series: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            overflow: BTreeMap::new(),
+            watermark: UnixNano(0),
+        }))
+    }
+}
+
+/// A point further ahead of its arrival than this has a broken clock; taken, it would keep a slice open for ever.
+const MOST_AHEAD: Duration = Duration::from_mins(10);
+/// Points of one series in the slices that are open.
+const MOST_PENDING: usize = 4096;
+/// A series that was silent this long is forgotten: pods come and go.
+const FORGET_AFTER: Duration = Duration::from_hours(1);
+
+/// The node.
+struct MetricShifts {
+    config: Config,
+    grid: SliceGrid,
+    /// Series by their identity, attributes included.
+    series: BTreeMap<Box<str>, Series>,
+    /// When each group of series, attributes left out, was scraped last in a closed slice.
+    groups: BTreeMap<Group, UnixNano>,
+    /// Points without room, by slice.
+    overflow: BTreeMap<Slice, u64>,
+    watermark: UnixNano,
+}
+
+impl Processor for MetricShifts {
+    fn process(&mut self, batch: Batch, out: &mut Emit<'_>) -> Result<(), NodeError> {
+        if let Data::Metrics(raw) = &batch.data {
+            let latest = batch.arrival.plus(MOST_AHEAD);
+            let mut refused = Vec::new();
+            let read = metrics::read(&raw.buf, |point| refused.extend(self.take(&point, latest)));
+            for reason in refused {
+                out.note(reason, 1);
+            }
+            match read {
+                Ok(skipped) => {
+                    for (reason, points) in skipped.by_reason().into_iter().filter(|&(_, points)| points > 0) {
+                        out.note(reason, points);
+                    }
+                }
+                // Receivers check the framing, so this is what a processor before this one wrote.
+                Err(_) => out.note("broken_request", 1),
+            }
+        }
+        out.pass(batch);
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Tick, out: &mut Emit<'_>) -> Result<(), NodeError> {
+        self.watermark = self.watermark.max(now.watermark);
+        for (_, slice) in self.close(out) {
+            out.derive(Data::MetricWindows(Arc::new(slice)));
+        }
+        Ok(())
+    }
+
+    fn reconfigure(&mut self, new: &dyn Any) -> Reconfigured {
+        let Some(new) = new.downcast_ref::<Config>() else { return Reconfigured::Rebuild };
+        self.config = new.clone();
+        Reconfigured::Live
+    }
+}
+
+impl MetricShifts {
+    /// Takes a point, or says why not.
+    fn take(&mut self, point: &MetricPoint<'_>, latest: UnixNano) -> Option<&'static str> {
+        if !self.config.measures.contains(&point.known.family()) {
+            return None;
+        }
+        let slice = self.grid.slice(point.time);
+        if self.grid.end(slice) <= self.watermark {
+            return Some("late");
+        }
+        if point.time > latest {
+            return Some("future");
+        }
+        let identity = series::identity(point);
+        if !self.series.contains_key(&*identity) {
+            if self.series.len() >= self.config.max_series {
+                *self.overflow.entry(slice).or_default() += 1;
+                return Some("series_past_max");
+            }
+            self.series.insert(identity.clone().into(), Series::new(point));
+        }
+        let series = self.series.get_mut(&*identity)?;
+        if series.pending.len() >= MOST_PENDING {
+            *self.overflow.entry(slice).or_default() += 1;
+            return Some("points_past_max");
+        }
+        series.pending.push(Sample::new(point));
+        None
+    }
+
+    /// Takes out the slices that the watermark has passed.
+    fn close(&mut self, out: &mut Emit<'_>) -> BTreeMap<Slice, MetricSlice> {
+        let (grid, watermark) = (self.grid, self.watermark);
+        let is_closed = |slice: Slice| grid.end(slice) <= watermark || watermark == UnixNano::MAX;
+        let mut due = Vec::new();
+        for series in self.series.values_mut() {
+            let samples = series.due(|time| is_closed(grid.slice(time)));
+            if !samples.is_empty() {
+                due.push((series, samples));
+            }
+        }
+        let scrapes = series::scrapes_of(&due, &self.groups);
+        let (mut closing, mut duplicates) = (BTreeMap::<Slice, Closing>::new(), 0);
+        for (series, samples) in due {
+            let times = &scrapes[&series.group];
+            for sample in samples {
+                if series.is_known(sample.time) {
+                    duplicates += 1;
+                } else if let Some(step) = series.step(sample, times) {
+                    closing.entry(grid.slice(sample.time)).or_default().add(series, sample.time, step);
+                }
+            }
+        }
+        out.note("duplicate", duplicates);
+        for (group, times) in scrapes {
+            self.groups.extend(times.last().map(|&last| (group, last)));
+        }
+        let forget = watermark.minus(FORGET_AFTER);
+        if watermark != UnixNano::MAX {
+            self.series.retain(|_, series| series.seen() >= forget);
+            self.groups.retain(|_, &mut last| last >= forget);
+        }
+        let mut slices: BTreeMap<Slice, MetricSlice> =
+            closing.into_iter().map(|(slice, closing)| (slice, closing.finish(slice))).collect();
+        while let Some(entry) = self.overflow.first_entry().filter(|entry| is_closed(*entry.key())) {
+            let (slice, points) = entry.remove_entry();
+            slices.entry(slice).or_insert_with(|| MetricSlice::new(slice)).overflow += points;
+        }
+        slices
+    }
+}
+
+#[cfg(test)]
+mod tests;
