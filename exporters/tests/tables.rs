@@ -133,8 +133,7 @@ async fn write(base: &Path) -> u64 {
     let mut exporter: Box<dyn Exporter> = config.build(&cx).expect("builds");
     let spans = traces(&cx);
     let count = spans.iter().map(Data::items).sum();
-    let windows =
-        (FIRST..FIRST + 100).flat_map(|slice| [edges(slice), spectra(slice), motifs(slice), metrics(slice)]);
+    let windows = (FIRST..FIRST + 100).flat_map(|slice| [edges(slice), spectra(slice), motifs(slice), metrics(slice)]);
     for data in spans.into_iter().chain(windows).chain(documents()) {
         exporter.export(&Batch::derived(data, UnixNano(0))).await.expect("taken");
     }

@@ -47,7 +47,7 @@ impl Component for Config {
     type Node = dyn Processor;
 
     fn accepts(&self) -> Signals {
-        Signals::of(&[Signal::Edges, Signal::Spectra, Signal::Incidents])
+        Signals::of(&[Signal::Edges, Signal::Spectra, Signal::MetricWindows, Signal::Incidents])
     }
 
     fn emits(&self) -> Signals {
@@ -86,6 +86,7 @@ impl Processor for Verdict {
         match &batch.data {
             Data::Edges(part) => self.ring.add_edges(part),
             Data::Spectra(part) => self.ring.add_spectra(part),
+            Data::MetricWindows(part) => self.ring.add_metrics(part),
             Data::Incident(incident) => {
                 let incident = Arc::clone(incident);
                 out.pass(batch);
@@ -140,13 +141,7 @@ impl Verdict {
             suspects: self.config.max_suspects,
             ..Options::default()
         };
-        let judgement = judge(
-            &selected.baseline_spectra,
-            &selected.window_spectra,
-            &selected.baseline_edges,
-            &selected.window_edges,
-            &options,
-        );
+        let judgement = judge(&selected.baseline, &selected.window, &options);
         let provenance = Provenance {
             engine: concat!("backtrail ", env!("CARGO_PKG_VERSION")).to_owned(),
             config_digest: self.cx.shared().config_digest.clone(),

@@ -80,7 +80,6 @@ fn overrides(case: &Case, shards: usize, scratch: &Path) -> Vec<Override> {
     let set = |key: &str, value: Value| (key.to_owned(), value);
     vec![
         set("receivers.replay.path", json!(case.dir)),
-        set("receivers.replay.signals", json!(["traces"])),
         set("processors.anomaly_trigger.window", incident::window_value(case.window)),
         set("processors.verdict.baseline", json!(BASELINE)),
         set("processors.verdict.every_revision", json!(false)),

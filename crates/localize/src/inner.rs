@@ -71,6 +71,7 @@ fn named(parts: &Parts) -> BTreeMap<String, f64> {
         ("latency", parts.latency),
         ("errors", parts.errors),
         ("structure", parts.structure),
+        ("resources", parts.resources),
         ("ochiai", parts.ochiai),
         ("edge_blame", parts.edge_blame),
         ("tail", parts.tail),
@@ -80,11 +81,12 @@ fn named(parts: &Parts) -> BTreeMap<String, f64> {
 
 fn formula(parts: &Parts) -> String {
     format!(
-        "{:.3} * max(latency {:.3}, errors {:.3}, structure {:.3}) + {TAIL} * tail {:.3} = {:.3}",
+        "{:.3} * max(latency {:.3}, errors {:.3}, structure {:.3}, resources {:.3}) + {TAIL} * tail {:.3} = {:.3}",
         1.0 - TAIL,
         parts.latency,
         parts.errors,
         parts.structure,
+        parts.resources,
         parts.tail,
         parts.total
     )

@@ -1,6 +1,6 @@
 //! The judge: closed slices of a baseline and a window in, ranked and explained suspects out.
 //!
-//! `score(s) = 0.999 max(L, E, C) + 0.001 tail`: latency, errors and call structure are significant evidence in
+//! `score(s) = 0.999 max(L, E, C, M) + 0.001 tail`: latency, errors, code path and resources are significant evidence in
 //! `[0, 1]`; the tail is the noisy-or of the same without gates, the plain Ochiai coefficient and edge blame, and only
 //! orders what is not significant. Sources: FUSION.md, LOCALIZATION.md.
 
@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use backtrail_model::edges::EdgeSlice;
+use backtrail_model::metrics::MetricSlice;
 use backtrail_model::patch_request::{CriticalStep, DivergentSpan};
+use backtrail_model::paths::Chain;
 use backtrail_model::spectra::{Entry, SpectraSlice};
 use backtrail_model::verdict::{Confidence, Evidence, Hop, Impact, RuledOut, Suspect};
 
@@ -17,13 +19,60 @@ use crate::blocks::{CUTS, Stretch};
 use crate::edge_blame::{ServiceGraph, merge_edges};
 use crate::errors::{Errors, errors};
 use crate::latency::{Latency, latency, sick_edges};
+use crate::resource::{Resource, resource};
 use crate::spectrum::{Limits, Spectrum};
 use crate::stats::{noisy_or, settle};
-use crate::structure::{Structure, structure};
+use crate::structure::{Forms, Structure, structure};
 use crate::{explain, inner};
 
 /// How much of a score the tail can make: it orders, it does not accuse.
 pub(crate) const TAIL: f64 = 1e-3;
+
+/// A kind of evidence that can be left out, to see what it brings.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Kind {
+    /// Part L: self times and gaps.
+    Latency,
+    /// The gaps of part L.
+    Gaps,
+    /// Part E.
+    Errors,
+    /// Part C: the order of calls and of log statements.
+    Structure,
+    /// The log statements of part C.
+    Logs,
+    /// Part M.
+    Resources,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Latency, Self::Gaps, Self::Errors, Self::Structure, Self::Logs, Self::Resources];
+
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Latency => "latency",
+            Self::Gaps => "gaps",
+            Self::Errors => "errors",
+            Self::Structure => "structure",
+            Self::Logs => "logs",
+            Self::Resources => "resources",
+        }
+    }
+}
+
+/// The closed slices of a stretch of time. They come in any order, merged or in parts, and any kind may be missing:
+/// without edges errors are charged where they began, without metrics part M is silent.
+#[derive(Clone, Debug, Default)]
+pub struct Slices<'a> {
+    /// Elements, latency tests, errors and paths.
+    pub spectra: Vec<&'a SpectraSlice>,
+    /// Calls between services.
+    pub edges: Vec<&'a EdgeSlice>,
+    /// Resources.
+    pub metrics: Vec<&'a MetricSlice>,
+}
 
 /// How to judge.
 #[derive(Clone, PartialEq, Debug)]
@@ -44,6 +93,8 @@ pub struct Options {
     pub medium: f64,
     /// Most suspects of each kind.
     pub suspects: usize,
+    /// Kinds of evidence that are left out.
+    pub without: Vec<Kind>,
 }
 
 impl Default for Options {
@@ -58,6 +109,7 @@ impl Default for Options {
             high: 0.9,
             medium: 0.5,
             suspects: 10,
+            without: Vec::new(),
         }
     }
 }
@@ -71,8 +123,10 @@ pub struct Parts {
     pub latency: f64,
     /// Errors (part E).
     pub errors: f64,
-    /// Call structure (part C).
+    /// Code path (part C).
     pub structure: f64,
+    /// Resources (part M).
+    pub resources: f64,
     /// The plain Ochiai coefficient.
     pub ochiai: f64,
     /// Greatest blame of an edge that ends here.
@@ -82,9 +136,9 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// The significant evidence: `max(L, E, C)`.
+    /// The significant evidence: `max(L, E, C, M)`.
     pub fn evidence(&self) -> f64 {
-        self.latency.max(self.errors).max(self.structure)
+        self.latency.max(self.errors).max(self.structure).max(self.resources)
     }
 }
 
@@ -121,6 +175,8 @@ pub struct Judgement {
     pub errors: Errors,
     /// Part C in full.
     pub structure: Structure,
+    /// Part M in full.
+    pub resources: Resource,
 }
 
 impl Judgement {
@@ -147,28 +203,50 @@ pub(crate) struct Case<'a> {
     pub(crate) latency: Latency,
     pub(crate) errors: Errors,
     pub(crate) structure: Structure,
+    pub(crate) resources: Resource,
     pub(crate) services: BTreeMap<Arc<str>, Parts>,
 }
 
-/// Judges a window against a baseline. Slices come in any order, merged or not; edge slices may be empty (then errors
-/// are charged where they began, and hops are missing).
-pub fn judge(
-    baseline: &[&SpectraSlice],
-    window: &[&SpectraSlice],
-    baseline_edges: &[&EdgeSlice],
-    window_edges: &[&EdgeSlice],
-    options: &Options,
-) -> Judgement {
-    let limits = Limits::learn(baseline, options.latency_quantile, &options.limits);
-    let spectrum = Spectrum::new(window, &limits);
-    let (before, now) = (graph(baseline_edges), graph(window_edges));
-    let (baseline, window) = (Stretch::new(baseline), Stretch::new(window));
-    let latency = latency(&baseline, &window, &options.cuts);
-    let errors = errors(&baseline, &window, &now, &options.cuts, options.sampled_share);
-    let sick = sick_edges(&latency.findings);
-    let structure = structure(&baseline, &window, &options.cuts, options.sampled_share, &sick);
-    let services = score(&spectrum, &now, &latency, &errors, &structure);
-    let case = Case { options, baseline, window, limits, spectrum, before, now, latency, errors, structure, services };
+/// Judges a window against a baseline.
+pub fn judge(baseline: &Slices<'_>, window: &Slices<'_>, options: &Options) -> Judgement {
+    let without = |kind| options.without.contains(&kind);
+    let limits = Limits::learn(&baseline.spectra, options.latency_quantile, &options.limits);
+    let spectrum = Spectrum::new(&window.spectra, &limits);
+    let (before, now) = (graph(&baseline.edges), graph(&window.edges));
+    let resources =
+        if without(Kind::Resources) { Resource::default() } else { resource(&baseline.metrics, &window.metrics) };
+    let (baseline, window) = (Stretch::new(&baseline.spectra), Stretch::new(&window.spectra));
+    let latency = match (without(Kind::Latency), without(Kind::Gaps)) {
+        (true, _) => Latency::default(),
+        (_, without_gaps) => latency(&baseline, &window, &options.cuts, !without_gaps),
+    };
+    let errors = if without(Kind::Errors) {
+        Errors::default()
+    } else {
+        errors(&baseline, &window, &now, &options.cuts, options.sampled_share)
+    };
+    let structure = if without(Kind::Structure) {
+        Structure::default()
+    } else {
+        let chains: &[Chain] = if without(Kind::Logs) { &[Chain::Calls] } else { &[Chain::Calls, Chain::Logs] };
+        let forms = Forms::new(&baseline, &window, options.sampled_share, chains);
+        structure(&forms, &baseline, &options.cuts, &sick_edges(&latency.findings))
+    };
+    let services = score(&spectrum, &now, &latency, &errors, &structure, &resources);
+    let case = Case {
+        options,
+        baseline,
+        window,
+        limits,
+        spectrum,
+        before,
+        now,
+        latency,
+        errors,
+        structure,
+        resources,
+        services,
+    };
     conclude(case)
 }
 
@@ -182,13 +260,14 @@ fn score(
     latency: &Latency,
     errors: &Errors,
     structure: &Structure,
+    resources: &Resource,
 ) -> BTreeMap<Arc<str>, Parts> {
     let mut names: BTreeSet<Arc<str>> = spectrum.services();
     for finding in &latency.findings {
         names.insert(Arc::clone(&finding.key.service));
         names.extend(finding.key.callee.clone());
     }
-    for part in [&latency.scores, &errors.scores, &errors.tail, &structure.scores] {
+    for part in [&latency.scores, &errors.scores, &errors.tail, &structure.scores, &resources.scores] {
         names.extend(part.keys().cloned());
     }
     names.remove("");
@@ -199,11 +278,12 @@ fn score(
             latency: of(&latency.scores, &name),
             errors: of(&errors.scores, &name),
             structure: of(&structure.scores, &name),
+            resources: of(&resources.scores, &name),
             ochiai: settle(spectrum.service(&name).score()),
             edge_blame: of(&blames, &name),
             ..Parts::default()
         };
-        let ungated = [of(&latency.tail, &name), of(&errors.tail, &name), of(&structure.tail, &name)];
+        let ungated = [&latency.tail, &errors.tail, &structure.tail, &resources.tail].map(|scores| of(scores, &name));
         parts.tail = settle(noisy_or(ungated.into_iter().chain([parts.ochiai, parts.edge_blame])));
         parts.total = settle((1.0 - TAIL) * parts.evidence() + TAIL * parts.tail);
         (name, parts)
@@ -233,5 +313,6 @@ fn conclude(case: Case<'_>) -> Judgement {
         latency: case.latency,
         errors: case.errors,
         structure: case.structure,
+        resources: case.resources,
     }
 }

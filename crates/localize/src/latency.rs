@@ -72,9 +72,11 @@ struct Test<'a> {
     window: TestSums,
 }
 
-/// Judges every latency test of the window against the baseline, cut into `cuts` blocks each.
-pub fn latency(baseline: &Stretch<'_>, window: &Stretch<'_>, cuts: &[usize]) -> Latency {
-    let tests = collect(baseline, window);
+/// Judges every latency test of the window against the baseline, cut into `cuts` blocks each; `gaps` says whether the
+/// gaps of calls are looked at beside the self times.
+pub fn latency(baseline: &Stretch<'_>, window: &Stretch<'_>, cuts: &[usize], gaps: bool) -> Latency {
+    let mut tests = collect(baseline, window);
+    tests.retain(|test| gaps || test.key.callee.is_none());
     let gate = universal_threshold(tests.len());
     let mut out =
         Latency { findings: tests.iter().map(|test| Finding::empty(test, gate)).collect(), ..Latency::default() };

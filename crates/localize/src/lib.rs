@@ -30,4 +30,4 @@ mod versions;
 pub mod visits;
 
 pub use blame::Scores;
-pub use judge::{Judgement, Options, Parts, judge};
+pub use judge::{Judgement, Kind, Options, Parts, Slices, judge};

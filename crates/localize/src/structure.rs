@@ -20,7 +20,8 @@ use crate::blocks::Stretch;
 use crate::ochiai::shaped;
 use crate::stats::universal_threshold;
 
-use forms::{Form, Forms};
+use forms::Form;
+pub use forms::Forms;
 use odd::Odds;
 
 /// A sick edge: caller and callee.
@@ -84,30 +85,23 @@ struct Charges {
     regions: BTreeMap<Region, f64>,
 }
 
-/// Judges the paths of the window. `sampled_share` turns weighted counts into observed ones; `sick` are edges that part
-/// L finds sick: a divergence right after such a call is the callee's doing.
-pub fn structure(
-    baseline: &Stretch<'_>,
-    window: &Stretch<'_>,
-    cuts: &[usize],
-    sampled_share: f64,
-    sick: &SickEdges,
-) -> Structure {
-    let forms = Forms::new(baseline, window, sampled_share);
+/// Judges the paths of a window against the baseline that they were numbered with. `sick` are edges that part L finds
+/// sick: a divergence right after such a call is the callee's doing.
+pub fn structure(forms: &Forms, baseline: &Stretch<'_>, cuts: &[usize], sick: &SickEdges) -> Structure {
     let mut out = Structure { unordered: forms.unordered, ..Structure::default() };
     let (mut scores, mut tails, mut best) = (vec![], vec![], BTreeMap::<Arc<str>, Shift>::new());
     for &k in cuts {
-        let (all, tested) = odd::find(&forms, &baseline.cut(k));
+        let (all, tested) = odd::find(forms, &baseline.cut(k));
         out.gate = universal_threshold(tested);
-        let significant = Odds::new(&forms, all.iter().filter(|odd| odd.g > out.gate), sick);
-        let charges = charge(&forms, &significant);
+        let significant = Odds::new(forms, all.iter().filter(|odd| odd.g > out.gate), sick);
+        let charges = charge(forms, &significant);
         for (region, weight) in charges.regions {
             *out.regions.entry(region).or_default() += weight / cuts.len() as f64;
         }
         scores.push(charges.scores);
-        tails.push(charge(&forms, &Odds::new(&forms, all.iter(), sick)).scores);
-        for (odd, guilty) in significant.iter(&forms) {
-            let shift = odd.shift(&forms, guilty);
+        tails.push(charge(forms, &Odds::new(forms, all.iter(), sick)).scores);
+        for (odd, guilty) in significant.iter(forms) {
+            let shift = odd.shift(forms, guilty);
             let stronger = |old: &Shift| (shift.weight * shift.now, shift.g) > (old.weight * old.now, old.g);
             if best.get(&shift.service).is_none_or(stronger) {
                 best.insert(Arc::clone(&shift.service), shift);

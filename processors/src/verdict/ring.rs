@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use backtrail_localize::Slices;
 use backtrail_model::edges::EdgeSlice;
+use backtrail_model::metrics::MetricSlice;
 use backtrail_model::spectra::SpectraSlice;
 use backtrail_model::time::Slice;
 
@@ -20,17 +22,24 @@ pub(super) struct Ring {
 struct Parts {
     edges: Vec<Arc<EdgeSlice>>,
     spectra: Vec<Arc<SpectraSlice>>,
+    metrics: Vec<Arc<MetricSlice>>,
 }
 
 /// The slices that one revision is judged by.
 #[derive(Default)]
 pub(super) struct Selected<'a> {
-    pub(super) baseline_spectra: Vec<&'a SpectraSlice>,
-    pub(super) baseline_edges: Vec<&'a EdgeSlice>,
-    pub(super) window_spectra: Vec<&'a SpectraSlice>,
-    pub(super) window_edges: Vec<&'a EdgeSlice>,
+    pub(super) baseline: Slices<'a>,
+    pub(super) window: Slices<'a>,
     pub(super) baseline_slices: u64,
     pub(super) window_slices: u64,
+}
+
+impl Parts {
+    fn add_to<'a>(&'a self, slices: &mut Slices<'a>) {
+        slices.edges.extend(self.edges.iter().map(|part| &**part));
+        slices.spectra.extend(self.spectra.iter().map(|part| &**part));
+        slices.metrics.extend(self.metrics.iter().map(|part| &**part));
+    }
 }
 
 impl Ring {
@@ -47,6 +56,10 @@ impl Ring {
         self.slices.entry(part.slice).or_default().spectra.push(Arc::clone(part));
     }
 
+    pub(super) fn add_metrics(&mut self, part: &Arc<MetricSlice>) {
+        self.slices.entry(part.slice).or_default().metrics.push(Arc::clone(part));
+    }
+
     /// Slices `first` to `last` belong to an incident.
     pub(super) fn mark_sick(&mut self, key: &str, first: Slice, last: Slice) {
         self.sick.insert(key.to_owned(), (first, last));
@@ -58,14 +71,12 @@ impl Ring {
         let from = if whole { first } else { first.max(Slice((last.0 + 1).saturating_sub(self.window))) };
         for parts in self.slices.range(from..=last).map(|(_, parts)| parts) {
             selected.window_slices += 1;
-            selected.window_edges.extend(parts.edges.iter().map(|part| &**part));
-            selected.window_spectra.extend(parts.spectra.iter().map(|part| &**part));
+            parts.add_to(&mut selected.window);
         }
         let quiet = self.slices.range(..first).rev().filter(|(slice, _)| !self.is_sick(**slice));
         for (_, parts) in quiet.take(self.baseline as usize) {
             selected.baseline_slices += 1;
-            selected.baseline_edges.extend(parts.edges.iter().map(|part| &**part));
-            selected.baseline_spectra.extend(parts.spectra.iter().map(|part| &**part));
+            parts.add_to(&mut selected.baseline);
         }
         selected
     }
@@ -111,14 +122,14 @@ mod tests {
         ring.mark_sick("old", Slice(14), Slice(16));
         ring.mark_sick("this", Slice(20), Slice(21));
         let selected = ring.select(Slice(20), Slice(21), false);
-        assert_eq!(numbers(&selected.window_spectra), [20, 21]);
-        assert_eq!(numbers(&selected.baseline_spectra), [19, 18, 17, 13, 12, 11, 10, 9, 8, 7]);
+        assert_eq!(numbers(&selected.window.spectra), [20, 21]);
+        assert_eq!(numbers(&selected.baseline.spectra), [19, 18, 17, 13, 12, 11, 10, 9, 8, 7]);
     }
 
     #[test]
     fn a_long_incident_is_judged_by_its_newest_slices_and_a_given_one_whole() {
         let ring = ring(0..30);
-        assert_eq!(numbers(&ring.select(Slice(20), Slice(28), false).window_spectra), [25, 26, 27, 28]);
+        assert_eq!(numbers(&ring.select(Slice(20), Slice(28), false).window.spectra), [25, 26, 27, 28]);
         assert_eq!(ring.select(Slice(20), Slice(28), true).window_slices, 9);
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use backtrail_model::paths::{PathHash, Paths, Step, StepHash};
+use backtrail_model::paths::{Chain, PathHash, Paths, Step, StepHash};
 use hashbrown::HashMap;
 
 use crate::blocks::Stretch;
@@ -27,9 +27,9 @@ pub(super) struct Known {
     pub(super) context: u32,
 }
 
-/// All paths.
+/// The distinct paths of a baseline and a window.
 #[derive(Default)]
-pub(super) struct Forms {
+pub struct Forms {
     pub(super) list: Vec<Form>,
     pub(super) steps: Vec<Known>,
     /// The steps that leave each context.
@@ -44,14 +44,14 @@ pub(super) struct Forms {
 }
 
 impl Forms {
-    /// `sampled_share` turns weighted counts into observed ones.
-    pub(super) fn new(baseline: &Stretch<'_>, window: &Stretch<'_>, sampled_share: f64) -> Self {
+    /// Numbers the steps of these chains. `sampled_share` turns weighted counts into observed ones.
+    pub fn new(baseline: &Stretch<'_>, window: &Stretch<'_>, sampled_share: f64, chains: &[Chain]) -> Self {
         let mut builder = Builder::default();
         let parts = || baseline.parts().chain(window.parts()).map(|(_, part)| &part.paths);
         // Numbers in the order of the strings, so that no sum depends on hashes or on the order of slices.
         let mut steps: BTreeMap<&Arc<Step>, StepHash> = BTreeMap::new();
         steps.extend(parts().flat_map(|paths| &paths.steps).map(|(hash, step)| (step, *hash)));
-        for (step, hash) in steps {
+        for (step, hash) in steps.into_iter().filter(|(step, _)| chains.contains(&step.chain)) {
             builder.add(step, hash);
         }
         let scale = sampled_share / UNIT;

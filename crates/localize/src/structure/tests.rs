@@ -62,7 +62,8 @@ fn shop(at: u64, whole: u64, broken: u64) -> SpectraSlice {
 fn judged(window: &[SpectraSlice], sick: &SickEdges) -> Structure {
     let baseline: Vec<_> = (0..20).map(|at| shop(at, 20, 0)).collect();
     let (baseline, window) = (baseline.iter().collect::<Vec<_>>(), window.iter().collect::<Vec<_>>());
-    structure(&Stretch::new(&baseline), &Stretch::new(&window), &CUTS, 1.0, sick)
+    let (baseline, window) = (Stretch::new(&baseline), Stretch::new(&window));
+    structure(&Forms::new(&baseline, &window, 1.0, &[Chain::Calls]), &baseline, &CUTS, sick)
 }
 
 #[test]

@@ -129,14 +129,14 @@ pub(crate) fn judge(
     baseline: &[(SpectraSlice, EdgeSlice)],
     window: &[(SpectraSlice, EdgeSlice)],
 ) -> backtrail_localize::Judgement {
-    let (b, w) = (baseline, window);
-    backtrail_localize::judge(
-        &b.iter().map(|slice| &slice.0).collect::<Vec<_>>(),
-        &w.iter().map(|slice| &slice.0).collect::<Vec<_>>(),
-        &b.iter().map(|slice| &slice.1).collect::<Vec<_>>(),
-        &w.iter().map(|slice| &slice.1).collect::<Vec<_>>(),
-        &backtrail_localize::Options::default(),
-    )
+    fn slices(parts: &[(SpectraSlice, EdgeSlice)]) -> backtrail_localize::Slices<'_> {
+        backtrail_localize::Slices {
+            spectra: parts.iter().map(|slice| &slice.0).collect(),
+            edges: parts.iter().map(|slice| &slice.1).collect(),
+            metrics: Vec::new(),
+        }
+    }
+    backtrail_localize::judge(&slices(baseline), &slices(window), &backtrail_localize::Options::default())
 }
 
 /// Splits slices into shards: every count goes to one of `shards` parts, half by half where it can be halved.

@@ -176,8 +176,8 @@ mod tests {
     use std::time::Duration;
 
     use backtrail_model::data::RawBatch;
-    use backtrail_model::signal::{Signal, Signals};
     use backtrail_model::log_motifs::{LogMotifSlice, MotifCounts, MotifKey};
+    use backtrail_model::signal::{Signal, Signals};
     use parking_lot::Mutex;
 
     use super::*;
