@@ -5,6 +5,9 @@
 //! or latency left its own past: a likelihood-ratio test against the quiet slices of the last hour, whose gate grows with
 //! the number of tests made (`2 ln m`), and a least effect, because with enough traffic every difference is significant.
 //!
+//! The same is asked of the inside of the system (`evidence`): self times, gaps of calls, and which call or log statement
+//! follows which. Faults that no user notices yet show there, and those that fail fast and quietly.
+//!
 //! Entry operations that go sick together are one incident; what begins to fail while it is open and shares a service
 //! with it joins it. Slices of an open incident never become anybody's past.
 //!
@@ -25,6 +28,7 @@
 mod clusters;
 mod config;
 mod entries;
+mod evidence;
 mod given;
 mod shift;
 mod slo;
@@ -44,6 +48,7 @@ use backtrail_pipeline::{Component, Context, Emit, NodeError, Processor, Scope};
 use self::clusters::Clusters;
 pub use self::config::{BurnRate, Config, GivenWindow, Shift, Slo};
 use self::entries::counts_of;
+use self::evidence::EvidenceShifts;
 use self::given::Given;
 use self::shift::Shifts;
 use self::slo::Slos;
@@ -72,6 +77,7 @@ impl Component for Config {
         Ok(Box::new(AnomalyTrigger {
             given: self.window.map(|window| Given::new(window, grid)),
             shifts: Shifts::new(self.shift.clone(), grid),
+            evidence: EvidenceShifts::new(self.shift.clone(), grid),
             slos: Slos::new(self.slo.clone(), self.burn_rates.clone(), grid),
             clusters: Clusters::new(grid, self.resolve_after, self.max_open),
             pending: BTreeMap::new(),
@@ -85,6 +91,7 @@ impl Component for Config {
 struct AnomalyTrigger {
     given: Option<Given>,
     shifts: Shifts,
+    evidence: EvidenceShifts,
     slos: Slos,
     clusters: Clusters,
     /// The shards' parts of slices that the watermark has not passed.
@@ -159,10 +166,12 @@ impl AnomalyTrigger {
         }
         let mut findings = self.slos.judge(slice, &counts);
         findings.extend(self.shifts.judge(slice, &counts, self.clusters.any_open()));
+        findings.extend(self.evidence.judge(slice, parts, self.clusters.any_open()));
         out.note("entries_past_max", self.shifts.take_refused());
         let revisions = self.clusters.step(slice, findings, |entry| services_of(entry, parts));
         for entry in self.clusters.take_given_up() {
             self.shifts.forget(&entry);
+            self.evidence.forget();
         }
         emit(revisions, out);
     }

@@ -128,11 +128,30 @@ pub(crate) struct Eval {
     /// Show the floor's rank of each case (implies --cases)
     #[arg(long)]
     pub(crate) floor: bool,
+    /// Signals that are replayed
+    #[arg(long, value_delimiter = ',', default_values = ["traces", "logs", "metrics"], value_name = "SIGNAL,...")]
+    pub(crate) signals: Vec<String>,
+    /// Tell nothing of the window: the pipeline has to notice the incident by itself
+    #[arg(long, conflicts_with_all = ["first", "cuts", "ablate"])]
+    pub(crate) detect: bool,
+    /// Judge only the first part of each window: `--first 90s`
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) first: Option<std::time::Duration>,
+    /// Cut the baseline into these numbers of blocks and take the mean
+    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    pub(crate) cuts: Vec<usize>,
+    /// Show what each kind of evidence brings: the same cases without it, and with nothing else
+    #[arg(long)]
+    pub(crate) ablate: bool,
     /// Shard threads a case; 0 means one for each core
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) shards: usize,
     #[command(flatten)]
     pub(crate) set: Set,
+}
+
+fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    text.parse::<backtrail_pipeline::Duration>().map(|duration| duration.0).map_err(|error| error.to_string())
 }
 
 /// `backtrail validate`.

@@ -1,8 +1,10 @@
 //! `backtrail eval`: replays labelled incidents through the real pipeline and says how often the culprit was found.
 //!
-//! The window is the label's, so what is measured is the ranking. Ranks are pessimistic: the truth loses every tie. The
+//! The window is the label's, so what is measured is the ranking; with `--detect` the pipeline has to notice the incident
+//! by itself. Ranks are pessimistic: the truth loses every tie. The
 //! floor is plain trace-level Ochiai over "the service is in the trace", from the same spectra.
 
+mod again;
 mod case;
 mod score;
 mod summary;
@@ -36,11 +38,16 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
     // In-memory pipelines write nothing; the folder is for exporters that --set may have brought in.
     let scratch = tempfile::tempdir()?;
     let progress = Progress::steps(cases.len() as u64);
-    let (mut judged, mut failed) = (Vec::new(), 0);
+    let (mut rounds, mut failed): (Vec<Vec<Judged>>, usize) = (Vec::new(), 0);
     for case in cases {
         progress.say(case.id.clone());
         match judge(&case, args, scratch.path(), &progress) {
-            Ok(result) => judged.push(result),
+            Ok(results) => {
+                rounds.resize_with(results.len(), Vec::new);
+                for (round, result) in rounds.iter_mut().zip(results) {
+                    round.push(result);
+                }
+            }
             Err(failure) => {
                 failed += 1;
                 tracing::error!(
@@ -54,7 +61,13 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
     }
     let took = progress.elapsed();
     drop(progress);
-    print(&judged, args, out)?;
+    let judged = rounds.first().map_or(&[][..], Vec::as_slice);
+    print(judged, args, out)?;
+    if args.ablate && !args.json {
+        for line in again::table(&rounds, args, out.paint()) {
+            out.line(&line)?;
+        }
+    }
     if !args.json {
         out.line(&format!(
             "\ncases: {}; could not be replayed: {failed}; took {}",
@@ -65,29 +78,46 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
     Ok(if failed == 0 { Exit::Ok } else { Exit::Problem })
 }
 
-fn judge(case: &Case, args: &Eval, scratch: &Path, progress: &Progress) -> Result<Judged, Failure> {
-    let mut set = overrides(case, args.shards, scratch);
+fn judge(case: &Case, args: &Eval, scratch: &Path, progress: &Progress) -> Result<Vec<Judged>, Failure> {
+    let mut case = case.clone();
+    if let Some(first) = args.first {
+        case.window.end = case.window.end.min(case.window.start.plus(first));
+    }
+    let mut set = overrides(&case, args, scratch);
     set.extend_from_slice(&args.set.set);
     let config = load::text("built-in pipeline", BUILT_IN, &set)?;
     let replayed = incident::replay(config, progress)?;
     if let Some(error) = replayed.report.errors.first() {
         return Err(Failure::from(anyhow::Error::msg(error.clone())));
     }
-    Ok(score::judge(case, &replayed))
+    let floor = score::floor_scores(&case, &replayed);
+    let found = if args.detect { score::detected(&case, &replayed) } else { score::given(&replayed) };
+    let mut judged = Vec::new();
+    if args.cuts.is_empty() {
+        judged.push(score::judge(&case, &found, &floor));
+    }
+    for options in again::variants(args) {
+        judged.push(again::judge(&case, &replayed, &options, &floor));
+    }
+    Ok(judged)
 }
 
-fn overrides(case: &Case, shards: usize, scratch: &Path) -> Vec<Override> {
+fn overrides(case: &Case, args: &Eval, scratch: &Path) -> Vec<Override> {
     let set = |key: &str, value: Value| (key.to_owned(), value);
-    vec![
+    let mut all = vec![
         set("receivers.replay.path", json!(case.dir)),
-        set("processors.anomaly_trigger.window", incident::window_value(case.window)),
+        set("receivers.replay.signals", json!(args.signals)),
         set("processors.verdict.baseline", json!(BASELINE)),
-        set("processors.verdict.every_revision", json!(false)),
+        set("processors.verdict.every_revision", json!(args.detect)),
         set("processors.verdict.max_suspects", json!(1000)),
-        set("service.slice_origin", json!(case.window.start.0)),
-        set("service.shards", json!(shards)),
+        set("service.shards", json!(args.shards)),
         set("service.data_dir", json!(scratch)),
-    ]
+    ];
+    if !args.detect {
+        all.push(set("processors.anomaly_trigger.window", incident::window_value(case.window)));
+        all.push(set("service.slice_origin", json!(case.window.start.0)));
+    }
+    all
 }
 
 fn print(judged: &[Judged], args: &Eval, out: &mut Out) -> Result<(), Failure> {

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::edges::EdgeSlice;
+use backtrail_model::metrics::MetricSlice;
 use backtrail_model::patch_request::PatchRequest;
 use backtrail_model::spectra::SpectraSlice;
-use backtrail_model::time::SliceGrid;
+use backtrail_model::time::{SliceGrid, UnixNano};
 use backtrail_model::verdict::Verdict;
 use backtrail_pipeline::config::Config;
 use backtrail_pipeline::engine::{self, Handle, Report, Running};
@@ -35,6 +36,10 @@ pub(crate) struct Replayed {
     pub(crate) spectra: Vec<Arc<SpectraSlice>>,
     /// Slices of edges.
     pub(crate) edges: Vec<Arc<EdgeSlice>>,
+    /// Slices of metrics.
+    pub(crate) metrics: Vec<Arc<MetricSlice>>,
+    /// When each incident was announced: the watermark of its first revision, by key.
+    pub(crate) announced: BTreeMap<String, UnixNano>,
     /// The grid of the slices.
     pub(crate) grid: SliceGrid,
     /// How it ended.
@@ -50,6 +55,8 @@ struct Seen {
     requests: Vec<Arc<PatchRequest>>,
     spectra: Vec<Arc<SpectraSlice>>,
     edges: Vec<Arc<EdgeSlice>>,
+    metrics: Vec<Arc<MetricSlice>>,
+    announced: BTreeMap<String, UnixNano>,
 }
 
 /// Slices that are remembered: some 40 hours of the default length. A longer replay forgets the oldest.
@@ -69,12 +76,14 @@ impl Seen {
             Data::Verdict(verdict) => {
                 if !self.verdicts.contains_key(&verdict.incident_key) {
                     self.order.push(verdict.incident_key.clone());
+                    self.announced.insert(verdict.incident_key.clone(), verdict.window.watermark_unix_nano);
                 }
                 self.verdicts.insert(verdict.incident_key.clone(), Arc::clone(verdict));
             }
             Data::PatchRequest(request) => self.requests.push(Arc::clone(request)),
             Data::Spectra(slice) => remember(&mut self.spectra, slice),
             Data::Edges(slice) => remember(&mut self.edges, slice),
+            Data::MetricWindows(slice) => remember(&mut self.metrics, slice),
             _ => {}
         }
     }
@@ -101,8 +110,8 @@ pub(crate) fn replay(config: Config, progress: &Progress) -> Result<Replayed, Fa
     let mut seen = std::mem::take(&mut *seen.lock());
     let verdicts = seen.order.iter().filter_map(|key| seen.verdicts.remove(key)).collect();
     let took = progress.elapsed().saturating_sub(from);
-    let Seen { requests, spectra, edges, .. } = seen;
-    Ok(Replayed { verdicts, requests, spectra, edges, grid, report, took })
+    let Seen { requests, spectra, edges, metrics, announced, .. } = seen;
+    Ok(Replayed { verdicts, requests, spectra, edges, metrics, announced, grid, report, took })
 }
 
 /// Waits for the end and shows how far it is. Ctrl-C stops it in order.

@@ -111,6 +111,14 @@ pub(crate) fn cause(case: &Case<'_>, suspects: &[Suspect], confidence: &Confiden
         let operation = began.max_by(|a, b| a.excess.total_cmp(&b.excess)).map_or("", |f| &*f.operation);
         return format!("errors begin at {service}{}", place(operation));
     }
+    if parts.resources >= parts.latency.max(parts.structure) {
+        let sick = case.resources.findings.iter().filter(|finding| finding.sick && *finding.service == **service);
+        let loudest = sick.max_by(|a, b| (a.z * a.factor).total_cmp(&(b.z * b.factor)));
+        return loudest.map_or_else(
+            || format!("{service} runs short of a resource"),
+            |finding| format!("{service} runs short of a resource: {}", crate::resource::says(finding)),
+        );
+    }
     if parts.structure > parts.latency {
         return structure_says(case, service);
     }
@@ -282,7 +290,15 @@ pub(crate) fn divergent_span(case: &Case<'_>, suspects: &[Suspect]) -> Option<Di
 
 /// What limits the judgement.
 pub(crate) fn limits(case: &Case<'_>) -> Vec<String> {
-    let mut out = vec!["logs, metrics and changes are not evidence yet: traces only".to_owned()];
+    let mut out = Vec::new();
+    if case.resources.findings.is_empty() {
+        out.push("no metrics of resources: a shortage shows only as slowness".to_owned());
+    }
+    if !case.structure.with_logs {
+        out.push(
+            "no log statements within traces: a fault that changes neither calls nor times stays unseen".to_owned(),
+        );
+    }
     if case.structure.unordered > 0.0 {
         out.push(format!(
             "{} traces were past the cap of paths: the order of their events is unknown",

@@ -12,6 +12,7 @@ use crate::inner::entity;
 use crate::judge::Case;
 use crate::latency::Finding;
 use crate::ochiai::short;
+use crate::resource::says;
 use crate::structure::Shift;
 use crate::versions::{arrived, in_words, versions};
 
@@ -35,6 +36,7 @@ pub(crate) fn evidence(case: &Case<'_>, suspects: &mut [Suspect]) -> Vec<Evidenc
         latency_evidence(case, &name, &mut found);
         error_evidence(case, &name, &mut found);
         structure_evidence(case, &name, &mut found);
+        resource_evidence(case, &name, &mut found);
         edge_evidence(case, &name, &mut found);
         version_evidence(case, &name, &mut found);
         found.push(spectrum_evidence(case, &name));
@@ -184,6 +186,19 @@ pub(crate) fn event_says(event: &Event) -> String {
         (Event::END, _) => "the end".into(),
         (name, Some(callee)) => format!("the call {name} to {} {}", callee.service, callee.route),
         (name, None) => name.into(),
+    }
+}
+
+fn resource_evidence(case: &Case<'_>, service: &Arc<str>, out: &mut Vec<Evidence>) {
+    let own = || case.resources.findings.iter().filter(|finding| finding.service == *service);
+    let mut sick: Vec<_> = own().filter(|finding| finding.sick).collect();
+    sick.sort_by(|a, b| (b.z * b.factor).total_cmp(&(a.z * a.factor)).then_with(|| a.name.cmp(&b.name)));
+    let about = || Entity { kind: "resource".into(), service: service.to_string(), ..Entity::default() };
+    out.extend(sick.iter().take(EACH).map(|finding| item("resource", Supports::For, about(), says(finding))));
+    let judged = own().count();
+    if sick.is_empty() && judged > 0 {
+        let says = format!("none of the {judged} resource series of {service} left its quiet range");
+        out.push(item("resource", Supports::Against, about(), says));
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) fn suspects(case: &Case<'_>) -> Vec<Suspect> {
     for kind in [ElementKind::Route, ElementKind::Edge, ElementKind::Function, ElementKind::File, ElementKind::Frame] {
         out.extend(rank(case, of_kind(case, kind, &shares)));
     }
+    out.extend(crate::within::suspects(case));
     out
 }
 

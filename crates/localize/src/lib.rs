@@ -26,8 +26,11 @@ pub mod resource;
 pub mod spectrum;
 pub mod stats;
 pub mod structure;
+pub mod symptoms;
 mod versions;
 pub mod visits;
+mod within;
 
 pub use blame::Scores;
 pub use judge::{Judgement, Kind, Options, Parts, Slices, judge};
+pub use within::NETWORK;

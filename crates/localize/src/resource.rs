@@ -80,6 +80,8 @@ pub struct Resource {
     pub scores: Scores,
     /// The same without gates: orders what is not significant.
     pub tail: Scores,
+    /// The scores of each family of measures by itself: which resource it is.
+    pub families: BTreeMap<Family, Scores>,
     /// Every judged series, in order of its key.
     pub findings: Vec<ResourceFinding>,
 }
@@ -120,9 +122,11 @@ pub fn resource(baseline: &[&MetricSlice], window: &[&MetricSlice]) -> Resource 
     let fullness = Fullness::new(&readings);
     let mut findings: Vec<_> = judged.iter().map(|series| finding(series, gate, &fullness)).collect();
     let above: Vec<bool> = judged.iter().map(Series::is_above_quiet).collect();
+    let families = scores(&findings, |i| findings[i].sick);
     let mut out = Resource {
-        scores: scores(&findings, |i| findings[i].sick),
-        tail: scores(&findings, |i| findings[i].z > 0.0 && above[i]),
+        scores: greatest(&families),
+        tail: greatest(&scores(&findings, |i| findings[i].z > 0.0 && above[i])),
+        families,
         findings: Vec::new(),
     };
     share_nodes(&mut findings);
@@ -164,8 +168,18 @@ struct Sums {
     factor: f64,
 }
 
-/// The greatest score over the measures: the Ochiai shape of the gains that count, times the factor.
-fn scores(findings: &[ResourceFinding], counts: impl Fn(usize) -> bool) -> Scores {
+/// The greatest score of each service over the families.
+fn greatest(families: &BTreeMap<Family, Scores>) -> Scores {
+    let mut scores = Scores::new();
+    for (service, &score) in families.values().flatten() {
+        let best = scores.entry(Arc::clone(service)).or_default();
+        *best = score.max(*best);
+    }
+    scores
+}
+
+/// For each family the greatest score over its measures: the Ochiai shape of the gains that count, times the factor.
+fn scores(findings: &[ResourceFinding], counts: impl Fn(usize) -> bool) -> BTreeMap<Family, Scores> {
     let mut measures = BTreeMap::<Measure, BTreeMap<&Arc<str>, Sums>>::new();
     for (i, finding) in findings.iter().enumerate() {
         let sums = measures.entry(finding.measure).or_default().entry(&finding.service).or_default();
@@ -175,18 +189,18 @@ fn scores(findings: &[ResourceFinding], counts: impl Fn(usize) -> bool) -> Score
             sums.factor = sums.factor.max(finding.factor);
         }
     }
-    let mut scores = Scores::new();
-    for services in measures.values() {
+    let mut families = BTreeMap::<Family, Scores>::new();
+    for (measure, services) in &measures {
         let total: f64 = services.values().map(|sums| sums.gain).sum();
         for (service, sums) in services {
             let score = settle(shaped(sums.gain, total, sums.quiet) * sums.factor);
             if score > 0.0 {
-                let best = scores.entry(Arc::clone(service)).or_default();
+                let best = families.entry(measure.family()).or_default().entry(Arc::clone(service)).or_default();
                 *best = score.max(*best);
             }
         }
     }
-    scores
+    families
 }
 
 /// Says of every sick processor which other services' are sick on the same node. Nobody is blamed more for it: the

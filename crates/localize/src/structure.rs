@@ -74,6 +74,8 @@ pub struct Structure {
     pub regions: BTreeMap<Region, f64>,
     /// What G had to exceed.
     pub gate: f64,
+    /// Whether log statements stand among the steps.
+    pub with_logs: bool,
     /// Traces of the window whose order is unknown, because they were past the cap of paths.
     pub unordered: f64,
 }
@@ -88,7 +90,7 @@ struct Charges {
 /// Judges the paths of a window against the baseline that they were numbered with. `sick` are edges that part L finds
 /// sick: a divergence right after such a call is the callee's doing.
 pub fn structure(forms: &Forms, baseline: &Stretch<'_>, cuts: &[usize], sick: &SickEdges) -> Structure {
-    let mut out = Structure { unordered: forms.unordered, ..Structure::default() };
+    let mut out = Structure { unordered: forms.unordered, with_logs: forms.has_logs(), ..Structure::default() };
     let (mut scores, mut tails, mut best) = (vec![], vec![], BTreeMap::<Arc<str>, Shift>::new());
     for &k in cuts {
         let (all, tested) = odd::find(forms, &baseline.cut(k));
@@ -166,6 +168,27 @@ fn walk(
         seen[service as usize] += form.window;
     }
     form.window * (1.0 - left)
+}
+
+/// Every step that rose, with the number of tested steps: what a detector looks at.
+pub(crate) fn risen(forms: &Forms, baseline: &Stretch<'_>, blocks: usize, sick: &SickEdges) -> (Vec<Risen>, usize) {
+    let (all, tested) = odd::find(forms, &baseline.cut(blocks));
+    let odds = Odds::new(forms, all.iter(), sick);
+    let risen = |(odd, guilty): (&odd::Odd, u32)| Risen {
+        shift: odd.shift(forms, guilty),
+        dispersion: odd.dispersion,
+        traces: odd.hits,
+    };
+    (odds.iter(forms).map(risen).collect(), tested)
+}
+
+/// A step that rose, whatever its significance.
+pub(crate) struct Risen {
+    pub(crate) shift: Shift,
+    /// How much more its context varies in quiet times than chance lets it, at least 1.
+    pub(crate) dispersion: f64,
+    /// Traces of the window that took it.
+    pub(crate) traces: f64,
 }
 
 #[cfg(test)]

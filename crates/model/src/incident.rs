@@ -41,6 +41,8 @@ pub enum DetectorKind {
     ErrorShift,
     /// An operation's latency rose against its own past.
     LatencyShift,
+    /// Time is lost inside the system, or traces take another path than in the past, whatever users notice.
+    EvidenceShift,
 }
 
 impl DetectorKind {
@@ -51,6 +53,7 @@ impl DetectorKind {
             Self::SloBurn => "slo_burn",
             Self::ErrorShift => "error_shift",
             Self::LatencyShift => "latency_shift",
+            Self::EvidenceShift => "evidence_shift",
         }
     }
 }

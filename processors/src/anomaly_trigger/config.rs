@@ -67,6 +67,8 @@ pub struct BurnRate {
 pub struct Shift {
     /// Whether to look for shifts.
     pub enabled: bool,
+    /// Whether to look inside as well: self times, gaps of calls, the order of calls and log statements.
+    pub evidence: bool,
     /// How many slices in a row must be sick; a decisive one needs no second.
     #[serde(rename = "for")]
     pub slices: u64,
@@ -112,6 +114,7 @@ impl Default for Shift {
     fn default() -> Self {
         Self {
             enabled: true,
+            evidence: true,
             slices: 2,
             history: Duration::from_secs(3600),
             warm_up: Duration::from_secs(300),

@@ -54,6 +54,8 @@ pub(super) struct PathReader {
     events: Vec<(Event, u64)>,
     step_ids: Map<StepKey, KnownStep>,
     steps: Map<StepHash, Arc<Step>>,
+    /// Paths that were seen, so that the slices share their lists.
+    paths: Map<PathHash, Arc<[StepHash]>>,
     /// First span of another visit below each span.
     answered_by: Vec<u32>,
     /// (visit, chain, time, event) of the trace.
@@ -83,6 +85,7 @@ impl PathReader {
             events: Vec::new(),
             step_ids: Map::default(),
             steps: Map::default(),
+            paths: Map::default(),
             answered_by: Vec::new(),
             happened: Vec::new(),
             timed: Vec::new(),
@@ -106,8 +109,12 @@ impl PathReader {
             open.steps.entry(step.hash).or_insert_with(|| Arc::clone(&self.steps[&step.hash]));
         }
         if fits {
-            let steps = self.timed.iter().map(|(_, step)| step.hash).collect();
-            open.paths.insert(hash, PathCount { steps, traces: trace.weight });
+            if self.paths.len() > 4 * max_paths {
+                self.paths.clear();
+            }
+            let timed = &self.timed;
+            let steps = self.paths.entry(hash).or_insert_with(|| timed.iter().map(|(_, step)| step.hash).collect());
+            open.paths.insert(hash, PathCount { steps: Arc::clone(steps), traces: trace.weight });
         } else {
             self.count_loose(trace.weight, open);
         }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use backtrail_localize::NETWORK;
+use backtrail_model::paths::Event;
 use backtrail_model::time::UnixNano;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -38,6 +40,13 @@ pub(super) struct Truth {
     pub(super) edges: Vec<String>,
     /// Functions.
     pub(super) functions: Vec<String>,
+    /// What inside of the service: a resource, or a stretch of its code; as [`Inner::name`].
+    pub(super) inner: Vec<String>,
+}
+
+/// How inner causes are named, so that a label and a suspect can be compared.
+pub(super) fn inner_name(service: &str, what: &str) -> String {
+    format!("{service}: {what}")
 }
 
 #[derive(Deserialize)]
@@ -61,6 +70,26 @@ struct RootCause {
     edges: Vec<Edge>,
     function: Option<String>,
     functions: Vec<String>,
+    code_region: Option<Vec<End>>,
+}
+
+/// An end of a labelled stretch of code: a line, or only a message.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct End {
+    namespace: Option<String>,
+    line: Option<u32>,
+    message: String,
+}
+
+impl End {
+    /// As backtrail names the event: a code location, or the beginning of a visit.
+    fn name(&self) -> Option<String> {
+        if self.message.ends_with(" start") {
+            return Some(Event::BEGIN.to_owned());
+        }
+        Some(format!("{}#{}", self.namespace.as_ref()?, self.line?))
+    }
 }
 
 #[derive(Deserialize)]
@@ -71,6 +100,23 @@ struct Edge {
     callee: String,
 }
 
+/// The label's inner cause, where it names one that telemetry can show: a single service's network or processor, or a
+/// stretch of code between two log statements with a place.
+fn inner(class: &str, cause: &RootCause) -> Vec<String> {
+    let Some(service) = cause.service.as_ref().filter(|_| cause.services.len() <= 1) else { return Vec::new() };
+    let what = match class {
+        "network" => Some(NETWORK.to_owned()),
+        "resource" => Some("cpu".to_owned()),
+        _ => cause.code_region.as_deref().and_then(|region| match region {
+            [before, after] if region.iter().any(|end| end.line.is_some()) => {
+                Some(format!("{} -> {}", before.name()?, after.name()?))
+            }
+            _ => None,
+        }),
+    };
+    what.map(|what| inner_name(service, &what)).into_iter().collect()
+}
+
 impl From<RootCause> for Truth {
     fn from(cause: RootCause) -> Self {
         let edge = |edge: Edge| format!("{} -> {}", edge.caller, edge.callee);
@@ -78,6 +124,7 @@ impl From<RootCause> for Truth {
             services: together(cause.service, cause.services),
             edges: together(cause.edge, cause.edges).into_iter().map(edge).collect(),
             functions: together(cause.function, cause.functions),
+            inner: Vec::new(),
         }
     }
 }
@@ -121,13 +168,14 @@ fn search(dir: &Path, depth: usize, cases: &mut Vec<Case>) -> anyhow::Result<()>
 fn read(dir: &Path, label: &Path) -> anyhow::Result<Case> {
     let file: File = serde_json::from_str(&std::fs::read_to_string(label)?)?;
     let [start, end] = file.window_unix_nano;
+    let inner = inner(&file.fault_class, &file.root_cause);
     Ok(Case {
         id: file.case_id,
         dir: dir.to_owned(),
         system: file.system,
         class: file.fault_class,
         window: Span { start: UnixNano(start), end: UnixNano(end) },
-        truth: file.root_cause.into(),
+        truth: Truth { inner, ..file.root_cause.into() },
     })
 }
 

@@ -6,18 +6,46 @@ use std::sync::Arc;
 use backtrail_localize::Scores;
 use backtrail_localize::rank::{floor, pessimistic_rank};
 use backtrail_model::spectra::SpectraSlice;
-use backtrail_model::verdict::{Entity, Verdict};
+use backtrail_model::verdict::{Entity, Suspect, Verdict};
 use serde_json::{Value, json};
 
-use super::case::Case;
+use super::case::{Case, inner_name};
 use crate::commands::incident::Replayed;
 
-/// How the window was found: it was given.
-pub(super) const MODE: &str = "window";
 /// Quantile of the baseline above which a trace fails for the floor.
 const FLOOR_QUANTILE: f64 = 0.99;
 /// Names in `top`.
 const TOP: usize = 5;
+
+/// How the window was found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Mode {
+    /// It was given.
+    Window,
+    /// The pipeline noticed it.
+    Detect,
+}
+
+impl Mode {
+    /// Its name in reports.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Window => "window",
+            Self::Detect => "detect",
+        }
+    }
+}
+
+/// What is scored: the suspects of a verdict, or of a judgement that was made with other options.
+pub(super) struct Found<'a> {
+    pub(super) suspects: &'a [Suspect],
+    pub(super) confidence: &'a str,
+    pub(super) mode: Mode,
+    /// Seconds from the beginning of the fault to the announcement, in detect mode.
+    pub(super) delay: Option<f64>,
+    /// Incidents that opened outside of the fault.
+    pub(super) false_incidents: usize,
+}
 
 /// A judged case.
 #[derive(Clone, Debug)]
@@ -35,6 +63,12 @@ pub(super) struct Judged {
     pub(super) truth: Vec<String>,
     /// How sure the verdict was.
     pub(super) confidence: String,
+    /// How the window was found.
+    pub(super) mode: Mode,
+    /// Seconds from the beginning of the fault to the announcement, in detect mode.
+    pub(super) delay: Option<f64>,
+    /// Incidents that opened outside of the fault, in detect mode.
+    pub(super) false_incidents: usize,
 }
 
 impl Judged {
@@ -44,33 +78,75 @@ impl Judged {
         let ranks: BTreeMap<&str, Option<u32>> =
             self.ranks.iter().map(|(level, ranks)| (*level, best(ranks))).collect();
         let top: Vec<&str> = self.top.iter().map(|(name, _)| name.as_str()).collect();
-        json!({ "id": self.id, "system": self.system, "class": self.class, "mode": MODE, "ranks": ranks, "top": top })
+        let mut document = json!({
+            "id": self.id, "system": self.system, "class": self.class, "mode": self.mode.name(), "ranks": ranks,
+            "top": top, "score": self.top.first().map(|(_, score)| score), "confidence": self.confidence,
+        });
+        if self.mode == Mode::Detect {
+            document["delay_seconds"] = json!(self.delay);
+            document["false_incidents"] = json!(self.false_incidents);
+        }
+        document
     }
 }
 
-/// Ranks the label among the suspects of the last verdict.
-pub(super) fn judge(case: &Case, replayed: &Replayed) -> Judged {
-    let verdict = replayed.verdicts.last();
-    let labelled =
-        [("service", &case.truth.services), ("edge", &case.truth.edges), ("function", &case.truth.functions)];
+/// Ranks the label among the suspects.
+pub(super) fn judge(case: &Case, found: &Found<'_>, floor: &Scores) -> Judged {
+    let labelled = [
+        ("service", &case.truth.services),
+        ("edge", &case.truth.edges),
+        ("function", &case.truth.functions),
+        ("inner", &case.truth.inner),
+    ];
     let mut ranks = BTreeMap::new();
     for (level, causes) in labelled.into_iter().filter(|(_, causes)| !causes.is_empty()) {
-        let scores = verdict.map(|verdict| scores(verdict, level)).unwrap_or_default();
-        ranks.insert(level, causes_ranks(&scores, causes));
+        ranks.insert(level, causes_ranks(&scores(found.suspects, level), causes));
     }
-    let mut top: Vec<(String, f64)> = Vec::new();
-    for suspect in verdict.iter().flat_map(|verdict| verdict.of_kind("service")).take(TOP) {
-        top.push((suspect.entity.service.clone(), suspect.score.total));
-    }
+    let services = found.suspects.iter().filter(|suspect| suspect.entity.kind == "service").take(TOP);
     Judged {
         id: case.id.clone(),
         system: case.system.clone(),
         class: case.class.clone(),
         ranks,
-        floor: causes_ranks(&floor_scores(case, replayed), &case.truth.services),
-        top,
+        floor: causes_ranks(floor, &case.truth.services),
+        top: services.map(|suspect| (suspect.entity.service.clone(), suspect.score.total)).collect(),
         truth: case.truth.services.clone(),
-        confidence: verdict.map_or("no verdict", |verdict| verdict.confidence.level.as_str()).to_owned(),
+        confidence: found.confidence.to_owned(),
+        mode: found.mode,
+        delay: found.delay,
+        false_incidents: found.false_incidents,
+    }
+}
+
+/// What the pipeline found in a window that it was told.
+pub(super) fn given(replayed: &Replayed) -> Found<'_> {
+    found(replayed.verdicts.last().map(|verdict| &**verdict), Mode::Window)
+}
+
+/// What it found by itself: the first incident that overlaps the fault and did not open before it (a slice early is
+/// within what a slice can tell).
+pub(super) fn detected<'a>(case: &Case, replayed: &'a Replayed) -> Found<'a> {
+    let slice = replayed.grid.length.as_nanos() as u64;
+    let opens_within = |verdict: &&Arc<Verdict>| {
+        let start = verdict.window.start_unix_nano.0;
+        start + slice >= case.window.start.0 && start < case.window.end.0
+    };
+    let verdict = replayed.verdicts.iter().find(opens_within);
+    let announced = verdict.and_then(|verdict| replayed.announced.get(&verdict.incident_key));
+    Found {
+        delay: announced.map(|at| at.0.saturating_sub(case.window.start.0) as f64 / 1e9),
+        false_incidents: replayed.verdicts.iter().filter(|verdict| !opens_within(verdict)).count(),
+        ..found(verdict.map(|verdict| &**verdict), Mode::Detect)
+    }
+}
+
+fn found(verdict: Option<&Verdict>, mode: Mode) -> Found<'_> {
+    Found {
+        suspects: verdict.map_or(&[], |verdict| &verdict.suspects),
+        confidence: verdict.map_or("no verdict", |verdict| &verdict.confidence.level),
+        mode,
+        delay: None,
+        false_incidents: 0,
     }
 }
 
@@ -88,18 +164,21 @@ fn causes_ranks(scores: &Scores, causes: &[String]) -> Vec<Option<u32>> {
     causes.iter().map(rank).collect()
 }
 
-fn scores(verdict: &Verdict, kind: &str) -> Scores {
-    let name = |entity: &Entity| -> Arc<str> {
-        match kind {
-            "service" => entity.service.as_str().into(),
-            "edge" => format!("{} -> {}", entity.service, entity.name).into(),
-            _ => entity.name.as_str().into(),
+fn scores(suspects: &[Suspect], level: &str) -> Scores {
+    let name = |entity: &Entity| -> Option<Arc<str>> {
+        match (level, entity.kind.as_str()) {
+            ("service", "service") => Some(entity.service.as_str().into()),
+            ("edge", "edge") => Some(format!("{} -> {}", entity.service, entity.name).into()),
+            ("function", "function") => Some(entity.name.as_str().into()),
+            ("inner", "code" | "resource") => Some(inner_name(&entity.service, &entity.name).into()),
+            _ => None,
         }
     };
-    verdict.of_kind(kind).map(|suspect| (name(&suspect.entity), suspect.score.total)).collect()
+    suspects.iter().filter_map(|suspect| Some((name(&suspect.entity)?, suspect.score.total))).collect()
 }
 
-fn floor_scores(case: &Case, replayed: &Replayed) -> Scores {
+/// Plain trace-level Ochiai over the same spectra.
+pub(super) fn floor_scores(case: &Case, replayed: &Replayed) -> Scores {
     let (mut baseline, mut window): (Vec<&SpectraSlice>, Vec<&SpectraSlice>) = (Vec::new(), Vec::new());
     for slice in &replayed.spectra {
         let start = replayed.grid.start(slice.slice);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::score::{Judged, MODE};
+use super::score::{Judged, Mode};
 use crate::render::Paint;
 use crate::render::table::Table;
 
@@ -35,12 +35,18 @@ pub(super) fn summarize(judged: &[Judged]) -> Vec<Row> {
         for class in std::iter::once("all").chain(classes) {
             let of_class: Vec<&Judged> =
                 cases.iter().copied().filter(|case| class == "all" || case.class == class).collect();
-            for level in ["service", "edge", "function"] {
+            for level in ["service", "inner", "edge", "function"] {
                 rows.extend(row(system, class, level, &of_class));
             }
         }
     }
     rows
+}
+
+/// AS@1 of the services by system, in percent.
+pub(super) fn first_ranks(judged: &[Judged]) -> Vec<(String, f64)> {
+    let all = summarize(judged).into_iter().filter(|row| row.class == "all" && row.level == "service");
+    all.map(|row| (row.system, row.as1)).collect()
 }
 
 fn row(system: &str, class: &str, level: &'static str, cases: &[&Judged]) -> Option<Row> {
@@ -54,7 +60,7 @@ fn row(system: &str, class: &str, level: &'static str, cases: &[&Judged]) -> Opt
         system: system.to_owned(),
         class: class.to_owned(),
         level,
-        mode: MODE,
+        mode: cases.first().map_or(Mode::Window, |case| case.mode).name(),
         n: ranks.len(),
         as1: share(&ranks, 1),
         as3: share(&ranks, 3),
@@ -104,7 +110,8 @@ pub(super) fn table(rows: &[Row], paint: Paint) -> Vec<String> {
 
 /// One line a case.
 pub(super) fn case_lines(judged: &[Judged], floor: bool, paint: Paint) -> Vec<String> {
-    let mut table = Table::new(&["case", ">rank", ">floor", "sure", "culprit", "first suspects"]);
+    let mut table =
+        Table::new(&["case", ">rank", ">inner", ">floor", ">after", ">false", "sure", "culprit", "first suspects"]);
     let shown = |ranks: &[Option<u32>]| {
         let each = ranks.iter().map(|rank| rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()));
         each.collect::<Vec<_>>().join("+")
@@ -113,7 +120,11 @@ pub(super) fn case_lines(judged: &[Judged], floor: bool, paint: Paint) -> Vec<St
         let ranks = case.ranks.get("service").map_or_else(String::new, |ranks| shown(ranks));
         let floor = if floor { shown(&case.floor) } else { String::new() };
         let top: Vec<String> = case.top.iter().take(3).map(|(name, score)| format!("{name} {score:.2}")).collect();
-        table.row(vec![case.id.clone(), ranks, floor, case.confidence.clone(), case.truth.join("+"), top.join(", ")]);
+        let inner = case.ranks.get("inner").map_or_else(String::new, |ranks| shown(ranks));
+        let after = case.delay.map_or_else(String::new, |delay| format!("{delay:.0} s"));
+        let wrong = if case.mode == Mode::Detect { case.false_incidents.to_string() } else { String::new() };
+        let (sure, culprit) = (case.confidence.clone(), case.truth.join("+"));
+        table.row(vec![case.id.clone(), ranks, inner, floor, after, wrong, sure, culprit, top.join(", ")]);
     }
     let mut lines = table.lines();
     lines[0] = paint.dim(&lines[0]);
@@ -136,6 +147,9 @@ mod tests {
             top: vec![("a".to_owned(), 0.9)],
             truth: vec!["a".to_owned()],
             confidence: "high".to_owned(),
+            mode: Mode::Window,
+            delay: None,
+            false_incidents: 0,
         }
     }
 

@@ -77,6 +77,10 @@ impl Forms {
         builder.forms.unordered = window.parts().map(|(_, part)| part.paths.overflow as f64 * scale).sum();
         builder.forms
     }
+
+    pub(super) fn has_logs(&self) -> bool {
+        self.steps.iter().any(|known| known.step.chain == Chain::Logs)
+    }
 }
 
 #[derive(Default)]

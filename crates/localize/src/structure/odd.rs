@@ -22,6 +22,10 @@ pub(super) struct Odd {
     before: f64,
     now: f64,
     pub(super) g: f64,
+    /// How much more the context's shares vary between quiet blocks than chance lets them, at least 1.
+    pub(super) dispersion: f64,
+    /// Traces of the window that took the step.
+    pub(super) hits: f64,
     /// Attributable fraction `1 - ((p N + 0.5) / (N + 1)) / (k / F)`.
     pub(super) weight: f64,
 }
@@ -75,7 +79,7 @@ pub(super) fn find(forms: &Forms, block_of: &[usize]) -> (Vec<Odd>, usize) {
         if total < LEAST {
             continue;
         }
-        let quiet = quiet_shares(steps, &counts, &blocks);
+        let (quiet, dispersion) = quiet_shares(steps, &counts, &blocks);
         let fell = |at: usize| quiet[at] - counts.window[steps[at] as usize] / now;
         let Some(expected) = (0..steps.len()).reduce(|a, b| if fell(b) > fell(a) { b } else { a }) else { continue };
         for (&step, &before) in steps.iter().zip(&quiet) {
@@ -86,7 +90,7 @@ pub(super) fn find(forms: &Forms, block_of: &[usize]) -> (Vec<Odd>, usize) {
             let g = g_test(before * total, total, hits, now);
             let weight = (1.0 - (before * total + 0.5) / (total + 1.0) * now / hits).max(0.0);
             if weight > 0.0 {
-                odd.push(Odd { step, expected: steps[expected], before, now: hits / now, g, weight });
+                odd.push(Odd { step, expected: steps[expected], before, now: hits / now, g, dispersion, hits, weight });
             }
         }
     }
@@ -95,8 +99,8 @@ pub(super) fn find(forms: &Forms, block_of: &[usize]) -> (Vec<Odd>, usize) {
 
 /// The quiet distribution of a context over its next events: pooled; where the blocks disagree at the 5 % level (bound
 /// of Laurent and Massart for chi-squared), some of them hold another fault, and the median block is believed. Source:
-/// FUSION.md, part C rule 2.
-fn quiet_shares(steps: &[u32], counts: &Counts, blocks: &[f64]) -> Vec<f64> {
+/// FUSION.md, part C rule 2. With it comes the dispersion of the blocks: their statistic over its degrees of freedom.
+fn quiet_shares(steps: &[u32], counts: &Counts, blocks: &[f64]) -> (Vec<f64>, f64) {
     let total: f64 = blocks.iter().sum();
     let sums: Vec<f64> = steps.iter().map(|&step| counts.row(step).iter().sum()).collect();
     let pooled: Vec<f64> = sums.iter().map(|sum| sum / total).collect();
@@ -107,8 +111,9 @@ fn quiet_shares(steps: &[u32], counts: &Counts, blocks: &[f64]) -> Vec<f64> {
         .map(|(block, &size)| steps.iter().map(|&step| xlogx(counts.row(step)[block])).sum::<f64>() - xlogx(size))
         .sum();
     let het = 2.0 * (spread - sums.iter().map(|&sum| xlogx(sum)).sum::<f64>() + xlogx(total));
+    let dispersion = if dof > 0.0 { (het / dof).max(1.0) } else { 1.0 };
     if het <= dof + 2.0 * (3.0 * dof).sqrt() + 6.0 {
-        return pooled;
+        return (pooled, dispersion);
     }
     let median = |&step: &u32| {
         let mut shares: Vec<(f64, f64)> =
@@ -117,7 +122,7 @@ fn quiet_shares(steps: &[u32], counts: &Counts, blocks: &[f64]) -> Vec<f64> {
     };
     let medians: Vec<f64> = steps.iter().map(median).collect();
     let sum: f64 = medians.iter().sum();
-    if sum > 0.0 { medians.iter().map(|share| share / sum).collect() } else { pooled }
+    (if sum > 0.0 { medians.iter().map(|share| share / sum).collect() } else { pooled }, dispersion)
 }
 
 /// Some odd steps, and who is charged for each context that has one.
