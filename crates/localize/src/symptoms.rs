@@ -57,7 +57,13 @@ pub enum Sign {
 ///
 /// `v = min(z², G)` of a latency test and `G / dispersion` of a step are held against `2 ln(tests * looks)`: as many
 /// tests are made until the past is renewed.
-pub fn strongest(baseline: &[&SpectraSlice], window: &[&SpectraSlice], least: Least) -> Option<Symptom> {
+/// With `about` only signs that point at that service count.
+pub fn strongest(
+    baseline: &[&SpectraSlice],
+    window: &[&SpectraSlice],
+    least: Least,
+    about: Option<&str>,
+) -> Option<Symptom> {
     let (baseline, window) = (Stretch::new(baseline), Stretch::new(window));
     let latency = latency(&baseline, &window, &[BLOCKS], true);
     let slow_gate = universal_threshold(latency.findings.len().max(1) * least.looks);
@@ -86,15 +92,24 @@ pub fn strongest(baseline: &[&SpectraSlice], window: &[&SpectraSlice], least: Le
             normal: step.shift.before,
         })
     });
-    slow.chain(paths).reduce(|best, next| if next.strength > best.strength { next } else { best })
+    let counts = |symptom: &Symptom| about.is_none_or(|about| *symptom.service == *about);
+    slow.chain(paths).filter(counts).reduce(|best, next| if next.strength > best.strength { next } else { best })
 }
 
 /// Whether a slice shows the sign by itself: its step occurs, or its mean is nearer to what was observed than to what is
-/// normal.
-pub fn shows(slice: &SpectraSlice, symptom: &Symptom) -> bool {
+/// normal. `None` if nothing in the slice could show it.
+pub fn shows(slice: &SpectraSlice, symptom: &Symptom) -> Option<bool> {
     match &symptom.sign {
-        Sign::Path(step) => slice.paths.steps.values().any(|known| known == step),
-        Sign::Slow(key) => slice.tests.get(key).is_some_and(|sums| {
+        Sign::Path(step) => {
+            let same_context = |known: &&Arc<Step>| {
+                (&known.service, &known.entry, known.chain, &known.previous)
+                    == (&step.service, &step.entry, step.chain, &step.previous)
+            };
+            let mut passes = slice.paths.steps.values().filter(same_context).peekable();
+            passes.peek()?;
+            Some(passes.any(|known| known == step))
+        }
+        Sign::Slow(key) => slice.tests.get(key).map(|sums| {
             let mean = sums.sum as f64 / sums.n.max(1) as f64 / 1e6;
             mean > f64::midpoint(symptom.observed, symptom.normal)
         }),

@@ -36,6 +36,8 @@ pub(super) struct EvidenceShifts {
     /// Slices in a row whose look was significant.
     streak: u64,
     since: Slice,
+    /// The service that the open incident's sign points at, if this detector opened one.
+    about: Option<Arc<str>>,
 }
 
 struct Kept {
@@ -50,7 +52,16 @@ impl EvidenceShifts {
         let slices =
             |time: std::time::Duration| time.as_nanos().div_ceil(grid.length.as_nanos().max(1)).max(1) as usize;
         let (history, warm_up) = (slices(config.history.0), slices(config.warm_up.0));
-        Self { config, history, warm_up, past: VecDeque::new(), recent: VecDeque::new(), streak: 0, since: Slice(0) }
+        Self {
+            config,
+            history,
+            warm_up,
+            past: VecDeque::new(),
+            recent: VecDeque::new(),
+            streak: 0,
+            since: Slice(0),
+            about: None,
+        }
     }
 
     /// Judges a slice. While any incident is open, nothing becomes past.
@@ -68,8 +79,11 @@ impl EvidenceShifts {
         if self.past.len() < self.warm_up || (past as f64 / UNIT) < LEAST_PAST {
             return None;
         }
-        let limit = if any_open { STILL } else { 1.0 };
-        let found = self.look(any_open).filter(|symptom| symptom.strength > limit);
+        if !any_open {
+            self.about = None;
+        }
+        let limit = if self.about.is_some() { STILL } else { 1.0 };
+        let found = self.look().filter(|symptom| symptom.strength > limit);
         let Some(symptom) = found else {
             self.streak = 0;
             return None;
@@ -79,6 +93,9 @@ impl EvidenceShifts {
             self.since = self.onset(&symptom);
         }
         let ready = self.streak >= self.config.slices;
+        if ready && self.about.is_none() {
+            self.about = Some(Arc::clone(&symptom.service));
+        }
         Some(self.finding(&symptom, ready))
     }
 
@@ -104,9 +121,9 @@ impl EvidenceShifts {
         }
     }
 
-    /// The strongest sign of the looks. While an incident is open only the short one counts, or the last sick slices
-    /// would outlive it.
-    fn look(&self, any_open: bool) -> Option<Symptom> {
+    /// The strongest sign of the looks. While its incident is open only signs of the same service count, or whatever is
+    /// new in the world would keep it open; and only the short look, or the last sick slices would outlive it.
+    fn look(&self) -> Option<Symptom> {
         let past: Vec<&SpectraSlice> = self.past.iter().flat_map(|kept| &kept.parts).map(|part| &**part).collect();
         let least = Least {
             looks: self.history * LOOKS.len(),
@@ -115,21 +132,28 @@ impl EvidenceShifts {
             traces: LEAST_TRACES,
             share: self.config.min_error_rise.0,
         };
-        let looks = if any_open { &LOOKS[..1] } else { &LOOKS[..] };
+        let looks = if self.about.is_some() { &LOOKS[..1] } else { &LOOKS[..] };
         let signs = looks.iter().filter_map(|&look| {
             let newest = self.recent.iter().rev().take(look);
             let window: Vec<&SpectraSlice> = newest.flat_map(|kept| &kept.parts).map(|part| &**part).collect();
-            symptoms::strongest(&past, &window, least)
+            symptoms::strongest(&past, &window, least, self.about.as_deref())
         });
         signs.reduce(|best, next| if next.strength > best.strength { next } else { best })
     }
 
-    /// The first of the recent slices that shows the sign, of those that show it in one stretch up to now.
+    /// The first of the recent slices that show the sign in one stretch up to now; slices that say nothing about it do
+    /// not end the stretch.
     fn onset(&self, symptom: &Symptom) -> Slice {
-        let shows = |kept: &&Kept| kept.parts.iter().any(|part| symptoms::shows(part, symptom));
-        let showing: Vec<Slice> = self.recent.iter().filter(shows).map(|kept| kept.slice).collect();
-        let newest = self.recent.back().map_or(Slice(0), |kept| kept.slice);
-        showing.first().copied().unwrap_or(newest)
+        let mut since = self.recent.back().map_or(Slice(0), |kept| kept.slice);
+        for kept in self.recent.iter().rev() {
+            let says: Vec<bool> = kept.parts.iter().filter_map(|part| symptoms::shows(part, symptom)).collect();
+            match (says.contains(&true), says.is_empty()) {
+                (true, _) => since = kept.slice,
+                (false, true) => {}
+                (false, false) => break,
+            }
+        }
+        since
     }
 
     fn finding(&self, symptom: &Symptom, ready: bool) -> Finding {

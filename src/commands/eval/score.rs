@@ -123,19 +123,19 @@ pub(super) fn given(replayed: &Replayed) -> Found<'_> {
     found(replayed.verdicts.last().map(|verdict| &**verdict), Mode::Window)
 }
 
-/// What it found by itself: the first incident that overlaps the fault and did not open before it (a slice early is
-/// within what a slice can tell).
+/// What it found by itself: the first incident that was announced while the fault lasted. One that was announced
+/// before is false, whatever it became.
 pub(super) fn detected<'a>(case: &Case, replayed: &'a Replayed) -> Found<'a> {
-    let slice = replayed.grid.length.as_nanos() as u64;
-    let opens_within = |verdict: &&Arc<Verdict>| {
-        let start = verdict.window.start_unix_nano.0;
-        start + slice >= case.window.start.0 && start < case.window.end.0
-    };
-    let verdict = replayed.verdicts.iter().find(opens_within);
-    let announced = verdict.and_then(|verdict| replayed.announced.get(&verdict.incident_key));
+    let announced_at = |verdict: &Arc<Verdict>| replayed.announced.get(&verdict.incident_key).copied();
+    // What ends with the fault's last slice is announced when that slice closes.
+    let last = case.window.end.plus(replayed.grid.length);
+    let in_time =
+        |verdict: &&Arc<Verdict>| announced_at(verdict).is_some_and(|at| case.window.start <= at && at <= last);
+    let verdict = replayed.verdicts.iter().find(in_time);
+    let announced = verdict.and_then(announced_at);
     Found {
         delay: announced.map(|at| at.0.saturating_sub(case.window.start.0) as f64 / 1e9),
-        false_incidents: replayed.verdicts.iter().filter(|verdict| !opens_within(verdict)).count(),
+        false_incidents: replayed.verdicts.iter().filter(|verdict| !in_time(verdict)).count(),
         ..found(verdict.map(|verdict| &**verdict), Mode::Detect)
     }
 }
