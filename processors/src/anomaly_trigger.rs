@@ -61,11 +61,11 @@ impl Component for Config {
     type Node = dyn Processor;
 
     fn accepts(&self) -> Signals {
-        Signals::of(&[Signal::Edges, Signal::Spectra])
+        Signals::of(&[Signal::Edges, Signal::Spectra, Signal::MetricWindows])
     }
 
     fn emits(&self) -> Signals {
-        Signals::of(&[Signal::Edges, Signal::Spectra, Signal::Incidents])
+        Signals::of(&[Signal::Edges, Signal::Spectra, Signal::MetricWindows, Signal::Incidents])
     }
 
     fn check(&self) -> Vec<Problem> {
@@ -112,6 +112,9 @@ impl Processor for AnomalyTrigger {
             } else {
                 self.pending.entry(part.slice).or_default().push(Arc::clone(part));
             }
+        }
+        if let (Data::MetricWindows(part), Some(given)) = (&batch.data, &mut self.given) {
+            given.scraped(part.slice);
         }
         out.pass(batch);
         Ok(())

@@ -24,6 +24,18 @@ use score::Judged;
 /// All quiet time that a case has (and as much as a verdict may look back).
 const BASELINE: &str = "24h";
 
+/// The built-in pipeline's processors; without a signal, those that read nothing else are left out.
+const PROCESSORS: [&str; 8] = [
+    "route_normalization",
+    "trace_assembly",
+    "edge_aggregation",
+    "ochiai",
+    "log_motifs",
+    "metric_shifts",
+    "anomaly_trigger",
+    "verdict",
+];
+
 /// Runs the command.
 pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
     let mut cases = Vec::new();
@@ -113,6 +125,13 @@ fn overrides(case: &Case, args: &Eval, scratch: &Path) -> Vec<Override> {
         set("service.shards", json!(args.shards)),
         set("service.data_dir", json!(scratch)),
     ];
+    let unused = |node: &str| match node {
+        "log_motifs" => !args.signals.iter().any(|signal| signal == "logs"),
+        "metric_shifts" => !args.signals.iter().any(|signal| signal == "metrics"),
+        _ => false,
+    };
+    let used: Vec<&str> = PROCESSORS.iter().copied().filter(|node| !unused(node)).collect();
+    all.push(set("service.pipelines.localize.processors", json!(used)));
     if !args.detect {
         all.push(set("processors.anomaly_trigger.window", incident::window_value(case.window)));
         all.push(set("service.slice_origin", json!(case.window.start.0)));

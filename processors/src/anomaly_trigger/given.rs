@@ -20,6 +20,8 @@ pub(super) struct Given {
     during: BTreeMap<Entry, Counts>,
     /// The last slice of the window that was judged.
     judged: Option<Slice>,
+    /// The last slice of the window in which a metric was scraped: traces may end before the fault does.
+    scraped: Option<Slice>,
     resolved: bool,
 }
 
@@ -34,7 +36,15 @@ impl Given {
             before: BTreeMap::new(),
             during: BTreeMap::new(),
             judged: None,
+            scraped: None,
             resolved: false,
+        }
+    }
+
+    /// Takes note of a slice of metrics.
+    pub(super) fn scraped(&mut self, slice: Slice) {
+        if (self.first..=self.last).contains(&slice) {
+            self.scraped = self.scraped.max(Some(slice));
         }
     }
 
@@ -69,7 +79,8 @@ impl Given {
             return None;
         }
         let next = self.judged.map_or(self.first, |judged| Slice(judged.0 + 1));
-        Some(self.revision(next.min(self.last), Status::Resolved))
+        let last = next.max(self.scraped.unwrap_or(next)).min(self.last);
+        Some(self.revision(last, Status::Resolved))
     }
 
     pub(super) fn open(&self) -> Vec<OpenIncident> {
