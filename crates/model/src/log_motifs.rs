@@ -106,7 +106,9 @@ mod tests {
         let parts = [part(&[("a", 5, "z"), ("b", 1, "y")], 3), part(&[("a", 2, "m")], 0), part(&[("a", 9, "x")], 1)];
         let merged = |order: [usize; 3]| {
             let mut sum = LogMotifSlice::new(Slice(7));
-            order.iter().for_each(|&n| sum.merge(&parts[n]));
+            for n in order {
+                sum.merge(&parts[n]);
+            }
             sum
         };
         let sum = merged([0, 1, 2]);

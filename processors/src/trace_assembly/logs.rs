@@ -31,7 +31,7 @@ pub(super) struct Line {
 
 #[derive(Default)]
 struct Lines {
-    lines: Vec<Line>,
+    held: Vec<Line>,
     /// Records of it that were left out already.
     past_max: u64,
     /// Its time in the queue, by which its entry there is recognized.
@@ -79,10 +79,10 @@ impl WaitingLogs {
             self.bytes += TRACE_BYTES;
             Lines { queued: deadline, ..Lines::default() }
         });
-        lines.lines.push(Line { time, span_id, service, template, severity });
+        lines.held.push(Line { time, span_id, service, template, severity });
         self.bytes += LINE_BYTES;
         // Which records are left out must not depend on their order, so twice as many as stay are held at a time.
-        if lines.lines.len() >= 2 * limits.per_trace.max(1) {
+        if lines.held.len() >= 2 * limits.per_trace.max(1) {
             self.bytes -= lines.cut(limits.per_trace, &self.symbols) * LINE_BYTES;
         }
         true
@@ -96,7 +96,7 @@ impl WaitingLogs {
         let Some(mut lines) = self.traces.remove(&id) else { return Taken::default() };
         self.bytes -= lines.bytes();
         lines.cut(per_trace, &self.symbols);
-        Taken { lines: lines.lines, past_max: lines.past_max }
+        Taken { lines: lines.held, past_max: lines.past_max }
     }
 
     /// Forgets the records whose wait is over while no span of their trace is there. Answers how many records these are.
@@ -112,7 +112,7 @@ impl WaitingLogs {
                 && let Some(lines) = self.traces.remove(&id)
             {
                 self.bytes -= lines.bytes();
-                lost += lines.lines.len() as u64 + lines.past_max;
+                lost += lines.held.len() as u64 + lines.past_max;
             }
         }
         lost
@@ -145,18 +145,18 @@ impl WaitingLogs {
 
 impl Lines {
     fn bytes(&self) -> u64 {
-        TRACE_BYTES + self.lines.len() as u64 * LINE_BYTES
+        TRACE_BYTES + self.held.len() as u64 * LINE_BYTES
     }
 
     /// Leaves the earliest `most`. Answers how many went.
     fn cut(&mut self, most: usize, symbols: &Symbols) -> u64 {
-        let past = self.lines.len().saturating_sub(most);
+        let past = self.held.len().saturating_sub(most);
         if past > 0 {
-            self.lines.sort_unstable_by(|a, b| {
+            self.held.sort_unstable_by(|a, b| {
                 let key = |line: &Line| (line.time, line.span_id, line.severity);
                 key(a).cmp(&key(b)).then_with(|| by_name(symbols, (a.template, a.service), (b.template, b.service)))
             });
-            self.lines.truncate(most);
+            self.held.truncate(most);
         }
         self.past_max += past as u64;
         past as u64

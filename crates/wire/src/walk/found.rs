@@ -106,13 +106,14 @@ impl Found {
             let names = [CodeNamespace, CodeFunctionName, CodeFunction, CodeFilePath, CodeFilepath];
             return self.first_text(&names, raw).map(|name| (&[][..], name));
         }
-        match (self.text(CodeFunctionName, raw), self.text(CodeNamespace, raw), self.text(CodeFunction, raw)) {
-            (None, Some(namespace), Some(function)) => Some((namespace, function)),
-            _ => {
-                let names = [CodeFunctionName, CodeFunction, CodeNamespace, CodeFilePath, CodeFilepath];
-                self.first_text(&names, raw).map(|name| (&[][..], name))
-            }
+        let old = (self.text(CodeNamespace, raw), self.text(CodeFunction, raw));
+        if let (Some(namespace), Some(function)) = old
+            && self.text(CodeFunctionName, raw).is_none()
+        {
+            return Some((namespace, function));
         }
+        let names = [CodeFunctionName, CodeFunction, CodeNamespace, CodeFilePath, CodeFilepath];
+        self.first_text(&names, raw).map(|name| (&[][..], name))
     }
 
     /// `exception.type`, empty if it is not there.

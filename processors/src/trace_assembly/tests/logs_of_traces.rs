@@ -78,7 +78,9 @@ fn a_batch_of_logs_is_acknowledged_by_what_follows() {
     let mut out = Emit::new(&mut queue, &stats, UnixNano(0), &mut bench.hold);
     bench.node.process(Batch { data, arrival: UnixNano(0), ack }, &mut out).expect("processes");
     assert!(rx.try_recv().is_err());
-    queue.into_iter().for_each(|batch| batch.ack.delivered());
+    for batch in queue {
+        batch.ack.delivered();
+    }
     assert_eq!(rx.try_recv(), Ok(Outcome::Delivered));
 }
 
