@@ -56,8 +56,8 @@ pub(crate) fn run(args: &Demo, out: &mut Out) -> Result<Exit, Failure> {
 fn configuration(data_dir: &Path, recording: &Path) -> Result<Config, Failure> {
     let plain = load::text("pipeline.yaml", PIPELINE, &[])?;
     let mut set = incident::replace_receivers(&plain, recording, "max");
-    // The recording has a few quiet minutes before the fault; live traffic has more past to learn from.
-    set.push(("processors.anomaly_trigger.shift.warm_up".to_owned(), "2m".into()));
+    // The recording has two quiet minutes before the fault; live traffic has more past to learn from.
+    set.push(("processors.anomaly_trigger.shift.warm_up".to_owned(), "1m".into()));
     set.push(("service.data_dir".to_owned(), serde_json::json!(data_dir)));
     load::text("pipeline.yaml", PIPELINE, &set)
 }

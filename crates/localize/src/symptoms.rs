@@ -12,7 +12,7 @@ use crate::stats::universal_threshold;
 use crate::structure::{Forms, risen};
 
 /// Blocks that the past is cut into: one cut, because a detector has to be cheap.
-const BLOCKS: usize = 8;
+pub const BLOCKS: usize = 8;
 
 /// What a difference must amount to, beside being significant: with enough traffic every difference is.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -51,7 +51,8 @@ impl EvidenceShifts {
     pub(super) fn new(config: Shift, grid: SliceGrid) -> Self {
         let slices =
             |time: std::time::Duration| time.as_nanos().div_ceil(grid.length.as_nanos().max(1)).max(1) as usize;
-        let (history, warm_up) = (slices(config.history.0), slices(config.warm_up.0));
+        // A past of fewer slices than blocks says nothing of how much quiet times differ from each other.
+        let (history, warm_up) = (slices(config.history.0), slices(config.warm_up.0).max(symptoms::BLOCKS));
         Self {
             config,
             history,
