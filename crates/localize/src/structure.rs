@@ -95,13 +95,13 @@ pub fn structure(forms: &Forms, baseline: &Stretch<'_>, cuts: &[usize], sick: &S
     for &k in cuts {
         let (all, tested) = odd::find(forms, &baseline.cut(k));
         out.gate = universal_threshold(tested);
-        let significant = Odds::new(forms, all.iter().filter(|odd| odd.g > out.gate), sick);
+        let significant = Odds::new(forms, all.iter().filter(|odd| odd.g > out.gate), sick, out.gate);
         let charges = charge(forms, &significant);
         for (region, weight) in charges.regions {
             *out.regions.entry(region).or_default() += weight / cuts.len() as f64;
         }
         scores.push(charges.scores);
-        tails.push(charge(forms, &Odds::new(forms, all.iter(), sick)).scores);
+        tails.push(charge(forms, &Odds::new(forms, all.iter(), sick, 0.0)).scores);
         for (odd, guilty) in significant.iter(forms) {
             let shift = odd.shift(forms, guilty);
             let stronger = |old: &Shift| (shift.weight * shift.now, shift.g) > (old.weight * old.now, old.g);
@@ -131,8 +131,9 @@ fn charge(forms: &Forms, odds: &Odds<'_>) -> Charges {
         let Some(guilty) = odds.guilty(forms.steps[step as usize].context) else { continue };
         seen[guilty as usize] += traces;
         if let Some(odd) = odds.step(step) {
-            blamed[guilty as usize] += traces * odd.weight;
-            total += traces * odd.weight;
+            let charge = traces * odd.weight * odds.trust(odd);
+            blamed[guilty as usize] += charge;
+            total += charge;
         }
     }
     let charged = blamed.iter().zip(&seen).zip(&forms.services).filter(|((ef, _), _)| **ef > 0.0);
@@ -150,7 +151,7 @@ fn walk(
     seen: &mut [f64],
     regions: &mut BTreeMap<Region, f64>,
 ) -> f64 {
-    let (mut left, mut here) = (1.0, BTreeSet::new());
+    let (mut left, mut charged, mut here) = (1.0, 0.0, BTreeSet::new());
     // Inside a service the first divergence of each chain counts, whatever others did before.
     let mut left_of: HashMap<(u32, Chain), f64, foldhash::fast::FixedState> = HashMap::default();
     for &step in &form.steps {
@@ -158,7 +159,9 @@ fn walk(
         let Some(guilty) = odds.guilty(known.context) else { continue };
         here.insert(guilty);
         let Some(odd) = odds.step(step) else { continue };
-        blamed[guilty as usize] += form.window * odd.weight * left;
+        let charge = form.window * odd.weight * left * odds.trust(odd);
+        blamed[guilty as usize] += charge;
+        charged += charge;
         left *= 1.0 - odd.weight;
         let own = left_of.entry((guilty, known.step.chain)).or_insert(1.0);
         *regions.entry(odd.region(forms, guilty)).or_default() += form.window * odd.weight * *own;
@@ -167,13 +170,13 @@ fn walk(
     for service in here {
         seen[service as usize] += form.window;
     }
-    form.window * (1.0 - left)
+    charged
 }
 
 /// Every step that rose, with the number of tested steps: what a detector looks at.
 pub(crate) fn risen(forms: &Forms, baseline: &Stretch<'_>, blocks: usize, sick: &SickEdges) -> (Vec<Risen>, usize) {
     let (all, tested) = odd::find(forms, &baseline.cut(blocks));
-    let odds = Odds::new(forms, all.iter(), sick);
+    let odds = Odds::new(forms, all.iter(), sick, 0.0);
     let risen = |(odd, guilty): (&odd::Odd, u32)| Risen {
         shift: odd.shift(forms, guilty),
         dispersion: odd.dispersion,

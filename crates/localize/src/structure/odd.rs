@@ -130,12 +130,14 @@ pub(super) struct Odds<'a> {
     by_step: BTreeMap<u32, &'a Odd>,
     /// Number of the service, by context.
     guilty: HashMap<u32, u32, foldhash::fast::FixedState>,
+    /// What G had to exceed.
+    gate: f64,
 }
 
 impl<'a> Odds<'a> {
     /// The service of the context is charged; but what diverges right after a call is the callee's doing if that edge is
     /// sick, or if two or more services diverge after calling the same operation. Source: FUSION.md, part C rule 5.
-    pub(super) fn new(forms: &Forms, odd: impl Iterator<Item = &'a Odd>, sick: &SickEdges) -> Self {
+    pub(super) fn new(forms: &Forms, odd: impl Iterator<Item = &'a Odd>, sick: &SickEdges, gate: f64) -> Self {
         let by_step: BTreeMap<u32, &Odd> = odd.map(|odd| (odd.step, odd)).collect();
         let mut callers: BTreeMap<&Entry, BTreeSet<&Arc<str>>> = BTreeMap::new();
         for &step in by_step.keys() {
@@ -155,12 +157,17 @@ impl<'a> Odds<'a> {
             let who = callee.map_or(service, |callee| &callee.service);
             guilty.insert(known.context, numbers[who]);
         }
-        Self { by_step, guilty }
+        Self { by_step, guilty, gate }
     }
 
     /// Who is charged for a context with an odd step.
     pub(super) fn guilty(&self, context: u32) -> Option<u32> {
         self.guilty.get(&context).copied()
+    }
+
+    /// How far from luck a step is: `1 - gate/G`, as the excess of the other parts is shrunk.
+    pub(super) fn trust(&self, odd: &Odd) -> f64 {
+        1.0 - self.gate / odd.g.max(self.gate).max(f64::MIN_POSITIVE)
     }
 
     /// The odd step of this number.
