@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use backtrail_localize::symptoms::{self, Least, Sign, Symptom};
+use backtrail_localize::signs::{self, Least, Sign, Symptom};
 use backtrail_model::incident::DetectorKind;
 use backtrail_model::spectra::{ElementKind, Entry, SpectraSlice};
 use backtrail_model::time::{Slice, SliceGrid};
@@ -52,7 +52,7 @@ impl EvidenceShifts {
         let slices =
             |time: std::time::Duration| time.as_nanos().div_ceil(grid.length.as_nanos().max(1)).max(1) as usize;
         // A past of fewer slices than blocks says nothing of how much quiet times differ from each other.
-        let (history, warm_up) = (slices(config.history.0), slices(config.warm_up.0).max(symptoms::BLOCKS));
+        let (history, warm_up) = (slices(config.history.0), slices(config.warm_up.0).max(signs::BLOCKS));
         Self {
             config,
             history,
@@ -137,7 +137,7 @@ impl EvidenceShifts {
         let signs = looks.iter().filter_map(|&look| {
             let newest = self.recent.iter().rev().take(look);
             let window: Vec<&SpectraSlice> = newest.flat_map(|kept| &kept.parts).map(|part| &**part).collect();
-            symptoms::strongest(&past, &window, least, self.about.as_deref())
+            signs::strongest(&past, &window, least, self.about.as_deref())
         });
         signs.reduce(|best, next| if next.strength > best.strength { next } else { best })
     }
@@ -147,7 +147,7 @@ impl EvidenceShifts {
     fn onset(&self, symptom: &Symptom) -> Slice {
         let mut since = self.recent.back().map_or(Slice(0), |kept| kept.slice);
         for kept in self.recent.iter().rev() {
-            let says: Vec<bool> = kept.parts.iter().filter_map(|part| symptoms::shows(part, symptom)).collect();
+            let says: Vec<bool> = kept.parts.iter().filter_map(|part| signs::shows(part, symptom)).collect();
             match (says.contains(&true), says.is_empty()) {
                 (true, _) => since = kept.slice,
                 (false, true) => {}
