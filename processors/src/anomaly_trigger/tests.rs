@@ -270,3 +270,56 @@ fn parts_of_shards_and_coarse_ticks_change_nothing() {
     assert!(!got.is_empty());
     assert_eq!(got, expected);
 }
+
+/// Slices whose entry operation is steady while an operation inside takes `inner_ms`: each of 40 traces once.
+fn with_inner(slice: u64, inner_ms: u64, dice: &mut Dice) -> Data {
+    let Data::Spectra(spectra) = spectra(slice, &[Traffic { traces: 40, errors: 0.0, ..SHOP }], dice) else {
+        panic!("spectra")
+    };
+    let mut spectra = Arc::unwrap_or_clone(spectra);
+    let key = backtrail_model::spectra::TestKey { service: "cart".into(), operation: "load".into(), callee: None };
+    let sums = spectra.tests.entry(key).or_default();
+    for _ in 0..40 {
+        sums.record(inner_ms * 1_000_000 + dice.next() % 500_000);
+    }
+    Data::Spectra(Arc::new(spectra))
+}
+
+/// Runs slices with these inner times through a node; answers the revisions by slice.
+fn inner_revisions(config: &Config, times: impl IntoIterator<Item = u64>) -> Vec<Vec<Incident>> {
+    let mut bench = Bench::new(config);
+    let slices = times.into_iter().map(|inner_ms| {
+        let data = with_inner(bench.next, inner_ms, &mut bench.dice);
+        bench.chain.send(data);
+        bench.next += 1;
+        incidents(bench.chain.tick((bench.next - 1) * SLICE_MICROS))
+    });
+    slices.collect()
+}
+
+fn warm() -> Config {
+    Config { shift: Shift { warm_up: Duration::from_secs(180), ..Shift::default() }, ..Config::default() }
+}
+
+#[test]
+fn time_lost_inside_opens_an_incident_though_no_entry_operation_shows_it() {
+    let times = std::iter::repeat_n(2, 30).chain(std::iter::repeat_n(9, 6)).chain(std::iter::repeat_n(2, 16));
+    let revisions = inner_revisions(&warm(), times);
+    assert!(revisions[..30].iter().all(Vec::is_empty), "quiet times stay quiet");
+    let first = revisions.iter().position(|list| !list.is_empty()).expect("an incident");
+    assert!((31..34).contains(&first), "two looks in a row: {first}");
+    let opened = &revisions[first][0];
+    assert_eq!((opened.detector.kind, opened.status), (DetectorKind::EvidenceShift, Status::Open));
+    assert_eq!(opened.opened, Slice(1000 + 30), "the onset lies before the announcement");
+    let keys: BTreeSet<&str> = revisions.iter().flatten().map(|incident| incident.incident_key.as_str()).collect();
+    assert_eq!(keys.len(), 1, "one incident");
+    let last = revisions.iter().flatten().last().expect("a revision");
+    assert_eq!(last.status, Status::Resolved);
+}
+
+#[test]
+fn looking_inside_can_be_turned_off() {
+    let config = Config { shift: Shift { evidence: false, ..warm().shift }, ..warm() };
+    let revisions = inner_revisions(&config, std::iter::repeat_n(2, 30).chain(std::iter::repeat_n(9, 6)));
+    assert!(revisions.iter().all(Vec::is_empty));
+}

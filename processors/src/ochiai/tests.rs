@@ -195,3 +195,51 @@ proptest! {
         prop_assert_eq!(whole, merged);
     }
 }
+
+/// The steps of a slice's only path, as `service: previous > next`.
+fn path(slice: &SpectraSlice) -> Vec<String> {
+    let count = slice.paths.paths.values().next().expect("a path");
+    let steps = count.steps.iter().map(|hash| &slice.paths.steps[hash]);
+    steps.map(|step| format!("{}: {} > {}", step.service, step.previous.name, step.next.name)).collect()
+}
+
+#[test]
+fn a_path_follows_the_visits_in_order_of_time() {
+    let work = Span { id: 4, parent: 3, service: "cart", operation: "load", kind: Internal, start: 2500, ..cart() };
+    let slice = close(&[vec![root(), client(), cart(), Span { length: 100, ..work }]]);
+    assert_eq!(
+        path(&slice),
+        ["shop: <begin> > call", "cart: <begin> > load", "cart: load > <end>", "shop: call > <end>"]
+    );
+    let call = slice.paths.steps.values().find(|step| &*step.next.name == "call").expect("the call");
+    assert_eq!(call.next.callee, Some(Entry { service: "cart".into(), route: "Get".into() }));
+}
+
+#[test]
+fn equal_paths_are_one_and_ids_do_not_matter() {
+    let moved = |by: u64| vec![Span { id: 9, ..root().later(by) }, Span { id: 8, parent: 9, ..client().later(by) }];
+    let slice = close_with(&Config::default(), &[vec![moved(0), moved(77)], vec![moved(5)]]).remove(0);
+    let counts: Vec<u64> = slice.paths.paths.values().map(|count| count.traces).collect();
+    assert_eq!((counts, slice.paths.overflow), (vec![3 * ONE], 0));
+}
+
+#[test]
+fn traces_past_max_paths_keep_their_steps_without_order() {
+    let config = Config { max_paths: 1, ..Config::default() };
+    let twice = vec![root(), client(), Span { id: 5, start: 6000, length: 100, ..client() }];
+    let slice = close_with(&config, &[vec![vec![root(), client()], twice]]).remove(0);
+    assert_eq!((slice.paths.paths.len(), slice.paths.overflow), (1, ONE));
+    // The second trace passes "after the call" twice: once to another call, once to the end.
+    let share = |previous: &str, next: &str| {
+        let step = |step: &backtrail_model::paths::Step| *step.previous.name == *previous && *step.next.name == *next;
+        let known = slice.paths.steps.iter().find(|(_, known)| step(known)).expect("known");
+        slice.paths.loose[known.0] as f64 / backtrail_model::paths::Paths::LOOSE as f64
+    };
+    assert_eq!((share("<begin>", "call"), share("call", "call"), share("call", "<end>")), (1.0, 0.5, 0.5));
+}
+
+#[test]
+fn without_max_paths_nothing_is_counted() {
+    let slice = close_with(&Config { max_paths: 0, ..Config::default() }, &[vec![vec![root(), client()]]]).remove(0);
+    assert_eq!(slice.paths, backtrail_model::paths::Paths::new());
+}

@@ -88,3 +88,14 @@ fn the_floor_cannot_tell_services_that_every_trace_passes_apart() {
     let scores = floor(&baseline, &window, FLOOR_QUANTILE);
     assert_eq!(pessimistic_rank(&scores, "cart"), Some(4));
 }
+
+#[test]
+fn a_slow_service_is_short_of_processor_time_and_lost_time_is_the_network() {
+    let resource = |fault| {
+        let (judgement, _) = first(fault);
+        let found = judgement.suspects.into_iter().find(|suspect| suspect.entity.kind == "resource").unwrap();
+        (found.rank, found.entity.service, found.entity.name)
+    };
+    assert_eq!(resource(Fault::SlowDb), (1, "db".to_owned(), "cpu".to_owned()));
+    assert_eq!(resource(Fault::NetworkToAds), (1, "ads".to_owned(), "network".to_owned()));
+}
