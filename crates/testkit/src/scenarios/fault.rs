@@ -9,6 +9,12 @@ use super::topology::{Step, Topology};
 use super::traffic::Shares;
 use super::{Class, MILLISECOND};
 
+/// Shares of the requests that each class hits.
+const ERRORS: Range<f64> = 0.3..1.0;
+const TRUNCATED: Range<f64> = 0.6..1.0;
+const DEPLOYED: Range<f64> = 0.15..0.6;
+const FLAGGED: Range<f64> = 0.3..0.9;
+
 /// What a fault does to the requests that it hits.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Effect {
@@ -51,8 +57,8 @@ pub(super) enum Saturated {
 pub(super) struct Plan {
     pub(super) faults: Vec<Fault>,
     pub(super) saturated: Vec<(usize, Saturated)>,
-    /// The service that is deployed anew.
-    pub(super) deployed: Option<usize>,
+    /// The services that are deployed anew as the window begins; they need not be to blame.
+    pub(super) deployed: Vec<usize>,
     /// The operation that reads a flag; before the window too.
     pub(super) flagged: Option<usize>,
 }
@@ -60,13 +66,17 @@ pub(super) struct Plan {
 impl Plan {
     /// Nothing is wrong.
     pub(super) const fn quiet() -> Self {
-        Self { faults: Vec::new(), saturated: Vec::new(), deployed: None, flagged: None }
+        Self { faults: Vec::new(), saturated: Vec::new(), deployed: Vec::new(), flagged: None }
     }
 
     /// Chooses a culprit among what carries traffic. May change the system itself (who retries), which then holds
     /// before the window too.
     pub(super) fn new(class: Class, topology: &mut Topology, shares: &Shares, random: &mut SmallRng) -> Self {
         let mut plan = Self::quiet();
+        // Somebody deploys something, and it is fine.
+        if random.random_bool(0.4) {
+            plan.deployed.push(random.random_range(0..topology.services.len()));
+        }
         if class == Class::TwoCauses {
             let kinds = [Class::Latency, Class::Error, Class::Resource];
             let first = pick(&shares.services(), random);
@@ -80,7 +90,7 @@ impl Plan {
         }
         let eligible: Vec<usize> =
             shares.services().into_iter().filter(|&service| fits(class, service, topology, shares)).collect();
-        let culprit = pick(&eligible, random);
+        let culprit = if eligible.is_empty() { shares.busiest() } else { pick(&eligible, random) };
         plan.add(class, culprit, topology, shares, random);
         plan
     }
@@ -95,10 +105,12 @@ impl Plan {
 
     fn add(&mut self, class: Class, service: usize, topology: &mut Topology, shares: &Shares, random: &mut SmallRng) {
         let everywhere = |share: f64, effect: Effect| Fault { service, operation: None, share, effect };
-        let operation = || {
-            let busy = topology.services[service].operations.iter().copied();
-            busy.max_by(|a, b| shares.of_operation(*a).total_cmp(&shares.of_operation(*b)))
-                .expect("every service has an operation")
+        let operation = busiest(service, topology, shares);
+        // Rare operations have to fail more often to be noticed at all.
+        let share = |range: Range<f64>, random: &mut SmallRng| {
+            let least = shares.least() / shares.of_operation(operation).max(f64::MIN_POSITIVE);
+            let from = least.clamp(range.start, range.end);
+            from + (range.end - from) * random.random::<f64>()
         };
         match class {
             Class::Latency if random.random_bool(0.5) => {
@@ -108,12 +120,12 @@ impl Plan {
             Class::Latency => {
                 self.faults.push(everywhere(1.0, Effect::Slow(random.random_range(3.0..8.0), 30 * MILLISECOND)));
             }
-            Class::Error => self.throw(service, operation(), random.random_range(0.3..1.0), topology, random),
+            Class::Error => self.throw(operation, share(ERRORS, random), topology, random),
             Class::Truncation => {
-                let operation = truncatable(service, topology, shares).expect("the culprit was chosen for it");
-                let last = last_effect(&topology.operations[operation].body).expect("it was chosen for it");
+                let operation = truncatable(service, topology, shares).unwrap_or(operation);
+                let last = last_effect(&topology.operations[operation].body).unwrap_or(0);
                 let effect = Effect::Return(random.random_range(0..=last));
-                let share = random.random_range(0.6..1.0);
+                let share = random.random_range(TRUNCATED);
                 self.faults.push(Fault { service, operation: Some(operation), share, effect });
             }
             Class::Resource if random.random_bool(0.5) => {
@@ -141,29 +153,37 @@ impl Plan {
                 self.saturated.push((service, Saturated::Pool));
             }
             Class::BadDeploy => {
-                self.deployed = Some(service);
-                if random.random_bool(0.5) {
-                    self.throw(service, operation(), random.random_range(0.15..0.6), topology, random);
+                self.deployed.push(service);
+                if random.random_bool(0.5) && shares.are_enough(operation, DEPLOYED.end) {
+                    self.throw(operation, share(DEPLOYED, random), topology, random);
                 } else {
                     self.faults.push(everywhere(1.0, Effect::Slow(random.random_range(2.0..5.0), 20 * MILLISECOND)));
                 }
             }
             Class::BadFlag => {
-                let operation = operation();
                 self.flagged = Some(operation);
                 let more = random.random_range(50..200) * MILLISECOND;
                 let effect = Effect::Branch(if random.random_bool(0.5) { more } else { 0 });
-                let share = random.random_range(0.3..0.7);
+                let share = share(FLAGGED, random);
                 self.faults.push(Fault { service, operation: Some(operation), share, effect });
             }
             Class::TwoCauses => unreachable!("its faults are of other classes"),
         }
     }
 
-    fn throw(&mut self, service: usize, operation: usize, share: f64, topology: &Topology, random: &mut SmallRng) {
+    fn throw(&mut self, operation: usize, share: f64, topology: &Topology, random: &mut SmallRng) {
+        let service = topology.operations[operation].service;
         let at = random.random_range(0..topology.operations[operation].body.len());
         self.faults.push(Fault { service, operation: Some(operation), share, effect: Effect::Throw(at) });
     }
+}
+
+/// The operation of the service that most requests meet.
+fn busiest(service: usize, topology: &Topology, shares: &Shares) -> usize {
+    let operations = topology.services[service].operations.iter().copied();
+    operations
+        .max_by(|a, b| shares.of_operation(*a).total_cmp(&shares.of_operation(*b)))
+        .expect("every service has an operation")
 }
 
 fn fits(class: Class, service: usize, topology: &Topology, shares: &Shares) -> bool {
@@ -173,6 +193,8 @@ fn fits(class: Class, service: usize, topology: &Topology, shares: &Shares) -> b
         // Somebody has to call it and wait.
         Class::RetryStorm | Class::CascadingTimeout => of.tier > 0 && shares.is_waited_for(service),
         Class::PoolExhaustion => of.pool > 0,
+        Class::Error => shares.are_enough(busiest(service, topology, shares), ERRORS.end),
+        Class::BadFlag => shares.are_enough(busiest(service, topology, shares), FLAGGED.end),
         _ => true,
     }
 }
@@ -180,8 +202,7 @@ fn fits(class: Class, service: usize, topology: &Topology, shares: &Shares) -> b
 /// The busiest operation of the service that does something that can be left out.
 fn truncatable(service: usize, topology: &Topology, shares: &Shares) -> Option<usize> {
     let able = |operation: &usize| {
-        last_effect(&topology.operations[*operation].body).is_some()
-            && shares.of_operation(*operation) >= shares.least()
+        last_effect(&topology.operations[*operation].body).is_some() && shares.are_enough(*operation, TRUNCATED.start)
     };
     let operations = topology.services[service].operations.iter().copied().filter(able);
     operations.max_by(|a, b| shares.of_operation(*a).total_cmp(&shares.of_operation(*b)))

@@ -45,9 +45,13 @@ impl Recording {
 
 fn write_lines<T: Serialize>(path: &Path, requests: &[T]) -> std::io::Result<()> {
     let mut out = zstd::Encoder::new(std::fs::File::create(path)?, LEVEL)?;
+    // The encoder is slow in small bites, so a line is handed over whole.
+    let mut line = Vec::new();
     for request in requests {
-        serde_json::to_writer(&mut out, request)?;
-        out.write_all(b"\n")?;
+        line.clear();
+        serde_json::to_writer(&mut line, request)?;
+        line.push(b'\n');
+        out.write_all(&line)?;
     }
     out.finish()?;
     Ok(())

@@ -34,6 +34,11 @@ pub(super) struct Service {
     pub(super) memory: [f64; 2],
     /// Most connections of its pool; 0 without a database.
     pub(super) pool: u32,
+    /// Share of its requests that fail in quiet times, 0 to 1.
+    pub(super) flaky: f64,
+    /// How its work takes longer and shorter in the course of minutes: by which part, with which period (seconds) and
+    /// from which phase (radians).
+    pub(super) swing: [f64; 3],
     pub(super) operations: Vec<usize>,
 }
 
@@ -289,6 +294,12 @@ fn service(name: String, tier: usize, leaf: bool, services: usize, random: &mut 
         cpu: [limit, limit * random.random_range(0.03..0.3)],
         memory: [memory, memory * random.random_range(0.25..0.7)],
         pool: if leaf || tier > 0 && random.random_bool(0.4) { random.random_range(2..5) * 5 } else { 0 },
+        flaky: if random.random_bool(0.15) { random.random_range(0.005..0.03) } else { 5e-4 },
+        swing: [
+            random.random_range(0.0..0.2),
+            random.random_range(60.0..600.0),
+            random.random_range(0.0..std::f64::consts::TAU),
+        ],
         operations: Vec::new(),
     }
 }

@@ -1,7 +1,9 @@
 //! Requests, one at a time, in simulated time: what a request meets decides when its spans end and what they say.
 //!
-//! Work is log-normal with a heavy tail, packets take a fraction of a millisecond, data decide about branches, a
-//! failure in two thousand operations is ordinary. A caller that gives up goes on; what it called goes on too.
+//! Work is log-normal with a heavy tail and swings over minutes, packets take a fraction of a millisecond, data decide
+//! about branches, and every service fails now and then, some of them in a request of a hundred. A caller that gives up goes on; what it called goes on too.
+
+use std::f64::consts::TAU;
 
 use rand::Rng;
 use rand::rngs::SmallRng;
@@ -12,8 +14,8 @@ use super::{MILLISECOND, SECOND, START};
 
 /// Width of a scrape interval, nanoseconds.
 pub(super) const SCRAPE: u64 = 10 * SECOND;
-/// Share of operations that fail in quiet times.
-const ORDINARY_FAILURES: f64 = 5e-4;
+/// Requests of the window that a fault should hit at least.
+const LEAST_HITS: f64 = 12.0;
 /// Traces of the rehearsal that finds out what carries traffic.
 const REHEARSAL: usize = 400;
 
@@ -69,13 +71,15 @@ pub(super) struct Shares {
     services: Vec<f64>,
     operations: Vec<f64>,
     waited: Vec<bool>,
+    /// Requests of the window.
+    requests: f64,
 }
 
 impl Shares {
-    /// Least share of the requests that a culprit must meet. A fault that a dozen requests met is a case; one that two
-    /// met is an anecdote.
+    /// Least share of the requests that a fault must hit, 0 to 1: a fault that a dozen requests met is a case; one that
+    /// two met is an anecdote.
     pub(super) fn least(&self) -> f64 {
-        if self.services.len() > 50 { 0.05 } else { 0.08 }
+        LEAST_HITS / self.requests
     }
 
     /// Services that carry enough traffic.
@@ -85,6 +89,16 @@ impl Shares {
 
     pub(super) fn of_operation(&self, operation: usize) -> f64 {
         self.operations[operation]
+    }
+
+    /// The service that most requests meet.
+    pub(super) fn busiest(&self) -> usize {
+        (0..self.services.len()).max_by(|a, b| self.services[*a].total_cmp(&self.services[*b])).unwrap_or(0)
+    }
+
+    /// Whether a fault in this part of the operation's requests, 0 to 1, hits enough.
+    pub(super) fn are_enough(&self, operation: usize, part: f64) -> bool {
+        self.operations[operation] * part >= self.least()
     }
 
     /// Whether callers wait for its answers.
@@ -122,12 +136,16 @@ impl<'a> Traffic<'a> {
     }
 
     /// Rehearses quiet traffic.
-    pub(super) fn shares(topology: &Topology, random: &mut SmallRng) -> Shares {
+    pub(super) fn shares(topology: &Topology, requests: f64, random: &mut SmallRng) -> Shares {
         let quiet = Plan::quiet();
         let mut traffic = Traffic::new(topology, &quiet, [START + SECOND, START + SECOND], random.clone());
         let (services, operations) = (topology.services.len(), topology.operations.len());
-        let mut shares =
-            Shares { services: vec![0.0; services], operations: vec![0.0; operations], waited: vec![false; services] };
+        let mut shares = Shares {
+            services: vec![0.0; services],
+            operations: vec![0.0; operations],
+            waited: vec![false; services],
+            requests,
+        };
         for _ in 0..REHEARSAL {
             traffic.request(START);
             let (mut met, mut done) = (vec![false; services], vec![false; operations]);
@@ -224,7 +242,10 @@ impl<'a> Traffic<'a> {
             }
         }
         let body = &self.topology.operations[operation].body;
-        if self.random.random_bool(ORDINARY_FAILURES) {
+        let service = &self.topology.services[self.topology.operations[operation].service];
+        let [part, period, phase] = service.swing;
+        factor *= 1.0 + part * (at.saturating_sub(START) as f64 / SECOND as f64 / period * TAU + phase).sin();
+        if self.random.random_bool(service.flaky) {
             stop = Some((self.random.random_range(0..body.len()), true));
         }
         for (number, step) in body.iter().enumerate() {
