@@ -4,6 +4,7 @@ mod abuse;
 mod cli;
 mod demo;
 mod determinism;
+mod scenarios;
 mod sdk;
 mod shutdown;
 mod support;

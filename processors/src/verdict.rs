@@ -30,6 +30,7 @@ use backtrail_localize::{Judgement, Options, judge};
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::incident::{DetectorKind, Incident, Status};
 use backtrail_model::signal::{Signal, Signals};
+use backtrail_model::span::SpanRecord;
 use backtrail_model::spectra::Entry;
 use backtrail_model::time::{Slice, SliceGrid, Tick, UnixNano};
 use backtrail_model::verdict::{Provenance, Verdict as Document};
@@ -135,7 +136,9 @@ impl Verdict {
     fn judge(&self, incident: &Incident, selected: &Selected<'_>) -> (Judgement, Document) {
         let endpoint = &incident.endpoint;
         let entry = Entry { service: Arc::from(&*endpoint.service), route: Arc::from(&*endpoint.route) };
+        let sampled_share = sampled_share(selected);
         let options = Options {
+            sampled_share,
             endpoint: (!endpoint.service.is_empty()).then_some(entry),
             latency_quantile: self.config.latency_quantile.0,
             suspects: self.config.max_suspects,
@@ -148,12 +151,24 @@ impl Verdict {
             baseline_slices: selected.baseline_slices,
             window_slices: selected.window_slices,
             slice_seconds: self.cx.grid().length.as_secs_f64(),
-            sampled_share: 1.0,
+            sampled_share,
             late_spans: incident.window.late,
         };
         let verdict = document::verdict(incident, &judgement, provenance);
         (judgement, verdict)
     }
+}
+
+/// The share of the traffic that upstream samplers let through: traces that came over traces that they stand for. A test
+/// of significance counts what came; a share of failures is the same either way.
+fn sampled_share(selected: &Selected<'_>) -> f64 {
+    let slices = || selected.baseline.spectra.iter().chain(&selected.window.spectra);
+    let observed: u64 = slices().map(|slice| slice.observed).sum();
+    let weighted: u64 = slices().map(|slice| slice.traces()).sum();
+    if observed == 0 || weighted == 0 {
+        return 1.0;
+    }
+    (observed as f64 * f64::from(SpanRecord::ONE) / weighted as f64).min(1.0)
 }
 
 /// How many slices a time spans.

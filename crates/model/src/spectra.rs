@@ -136,6 +136,8 @@ pub struct SpectraSlice {
     pub slice: Slice,
     /// Element lists (sorted) by signature.
     pub signatures: BTreeMap<SignatureHash, Arc<[Element]>>,
+    /// Traces that came in, each counted once whatever its weight: what tests of significance may count.
+    pub observed: u64,
     /// Traces by group, weighted in 1/256.
     pub groups: BTreeMap<TraceGroup, u64>,
     /// Latency tests.
@@ -157,6 +159,7 @@ impl SpectraSlice {
         Self {
             slice,
             signatures: BTreeMap::new(),
+            observed: 0,
             groups: BTreeMap::new(),
             tests: BTreeMap::new(),
             error_origins: BTreeMap::new(),
@@ -173,6 +176,7 @@ impl SpectraSlice {
 
     /// Adds a shard's part of the same slice, or another slice of the same window.
     pub fn merge(&mut self, other: &Self) {
+        self.observed += other.observed;
         self.overflow += other.overflow;
         self.paths.merge(&other.paths);
         for (hash, elements) in &other.signatures {

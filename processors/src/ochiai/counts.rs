@@ -73,6 +73,7 @@ pub(super) struct OpenSpectra {
     tests: Map<Test, OpenSums>,
     error_origins: Map<(Symbol, Symbol), u64>,
     versions: HashSet<(Symbol, Arc<str>, Arc<str>), foldhash::fast::FixedState>,
+    observed: u64,
     overflow: u64,
     pub(super) paths: OpenPaths,
 }
@@ -94,6 +95,7 @@ impl OpenSpectra {
         if signature == TraceGroup::OVERFLOW {
             self.overflow += group.weight;
         }
+        self.observed += 1;
         let Group { service, operation, error, latency, weight } = group;
         *self.groups.entry(GroupKey { service, operation, signature, error, latency }).or_default() += weight;
     }
@@ -121,6 +123,7 @@ impl OpenSpectra {
         let service = |symbol| symbols.resolve(SymbolKind::Service, symbol);
         let operation = |symbol| symbols.resolve(SymbolKind::Operation, symbol);
         let mut closed = SpectraSlice::new(slice);
+        closed.observed = self.observed;
         closed.overflow = self.overflow;
         closed.paths = self.paths.close();
         closed.signatures = self.signatures.into_iter().collect();

@@ -62,6 +62,8 @@ struct Line {
     judge: Chain,
     cx: Context,
     sent: u64,
+    /// Of this many traces a sampler before us kept one.
+    one_of: u32,
 }
 
 impl Line {
@@ -72,14 +74,15 @@ impl Line {
             Chain(vec![edges, node(&cx, &ochiai::Config::default())])
         };
         let judge = Chain(vec![node(&cx, trigger), node(&cx, config)]);
-        Self { shards: (0..shards).map(|_| shard()).collect(), judge, cx, sent: 0 }
+        Self { shards: (0..shards).map(|_| shard()).collect(), judge, cx, sent: 0, one_of: 1 }
     }
 
     /// One slice of traffic; answers the documents.
     fn slice(&mut self, slice: u64, fault: Fault) -> Vec<Data> {
         for n in 0..40 {
             let (start, id) = (slice * SLICE_MICROS + n * 300_000, slice * 100 + n);
-            let list = if n % 4 == 3 { payment(id, start) } else { request(id, start, fault) };
+            let mut list = if n % 4 == 3 { payment(id, start) } else { request(id, start, fault) };
+            list.iter_mut().for_each(|span| span.weight *= self.one_of);
             let shard = id as usize % self.shards.len();
             self.sent += 1;
             let passed = self.shards[shard].send(Data::Traces(Arc::new(traces(&self.cx, id, &[list]))));
@@ -154,6 +157,20 @@ fn a_failing_callee_is_the_first_suspect_and_not_those_who_pass_its_errors_on() 
     let last = verdicts.last().expect("a verdict");
     assert_eq!(last.of_kind("service").next().map(|suspect| &*suspect.entity.service), Some("stock"));
     assert_ne!(last.confidence.level, "inconclusive");
+}
+
+#[test]
+fn weights_are_no_observations() {
+    let line = |one_of| Line { one_of, ..Line::new(1, &anomaly_trigger::Config::default(), &Config::default()) };
+    let last = |one_of| verdicts(&line(one_of).outage(Fault::Failing)).pop().expect("a verdict");
+    let (all, tenth) = (last(1), last(10));
+    assert!((all.provenance.sampled_share - 1.0).abs() < 1e-12);
+    assert!((tenth.provenance.sampled_share - 0.1).abs() < 1e-12);
+    // The same traces came, so the same is significant: ten times the weight adds no certainty.
+    let scores = |verdict: &Document| -> Vec<(String, f64)> {
+        verdict.of_kind("service").map(|suspect| (suspect.entity.service.clone(), suspect.score.errors)).collect()
+    };
+    assert_eq!(scores(&all), scores(&tenth));
 }
 
 #[test]
