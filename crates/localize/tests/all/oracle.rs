@@ -10,7 +10,8 @@ use backtrail_model::metrics::{Measure, MetricSlice, Scrape, SeriesKey};
 use backtrail_model::{Slice, UnixNano};
 use serde_json::Value;
 
-const CASES: &str = "/work/shared/rca";
+/// Where labelled faults may lie: beside the checkout.
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/rca");
 
 /// Prints `{case: {service: score}}` of the oracle's part M.
 const SCRIPT: &str = r#"
