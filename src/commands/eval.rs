@@ -3,6 +3,7 @@
 //! The window is the label's, so what is measured is the ranking. Ranks are pessimistic: the truth loses every tie. The
 //! floor is plain trace-level Ochiai over "the service is in the trace", from the same spectra.
 
+mod alert;
 mod case;
 mod score;
 mod summary;
@@ -67,6 +68,7 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
 
 fn judge(case: &Case, args: &Eval, scratch: &Path, progress: &Progress) -> Result<Judged, Failure> {
     let mut set = overrides(case, args.shards, scratch);
+    set.extend(alert::overrides(&case.dir)?);
     set.extend_from_slice(&args.set.set);
     let config = load::text("built-in pipeline", BUILT_IN, &set)?;
     let replayed = incident::replay(config, progress)?;

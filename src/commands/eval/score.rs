@@ -9,6 +9,7 @@ use backtrail_model::spectra::SpectraSlice;
 use backtrail_model::verdict::{Entity, Verdict};
 use serde_json::{Value, json};
 
+use super::alert;
 use super::case::Case;
 use crate::commands::incident::Replayed;
 
@@ -58,6 +59,7 @@ pub(super) fn judge(case: &Case, replayed: &Replayed) -> Judged {
         let scores = verdict.map(|verdict| scores(verdict, level)).unwrap_or_default();
         ranks.insert(level, causes_ranks(&scores, causes));
     }
+    alert::rank_commit(&case.dir, verdict, &mut ranks);
     let mut top: Vec<(String, f64)> = Vec::new();
     for suspect in verdict.iter().flat_map(|verdict| verdict.of_kind("service")).take(TOP) {
         top.push((suspect.entity.service.clone(), suspect.score.total));
