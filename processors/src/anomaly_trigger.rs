@@ -1,12 +1,13 @@
 //! Opens, updates and resolves incidents: says that something is wrong, where and since when, and never why.
 //!
-//! Three detectors read the closed slices. A given `window` is an incident by the word of who gave it. An `slo` burns
+//! Four detectors read the closed slices. A given `window` is an incident by the word of who gave it. An `slo` burns
 //! when a short and a long window both spend the error budget too fast. A `shift` is an entry operation whose error share
 //! or latency left its own past: a likelihood-ratio test against the quiet slices of the last hour, whose gate grows with
 //! the number of tests made (`2 ln m`), and a least effect, because with enough traffic every difference is significant.
 //!
 //! The same is asked of the inside of the system (`evidence`): self times, gaps of calls, and which call or log statement
 //! follows which. Faults that no user notices yet show there, and those that fail fast and quietly.
+//! An alert of another tool is an incident of its own from `lead` before it fires until it is resolved.
 //!
 //! Entry operations that go sick together are one incident; what begins to fail while it is open and shares a service
 //! with it joins it. Slices of an open incident never become anybody's past.
@@ -17,6 +18,7 @@
 //!     slo:
 //!       - { service: frontend, route: "POST /orders*", objective: 99.9%, latency: 300ms }
 //!     shift: { for: 2, history: 60m, warm_up: 5m, min_error_rise: 1%, min_latency_rise: 25% }
+//!     alerts: { lead: 15m }
 //!     resolve_after: 4
 //!     max_open: 2h
 //! ```
@@ -25,6 +27,7 @@
 //! then the other detectors rest. Limits: the tests take a weighted count for as many observations, so heavy upstream
 //! sampling makes them too sure; nothing of the past survives a restart, so the warm-up begins anew.
 
+mod alerts;
 mod clusters;
 mod config;
 mod entries;
@@ -32,7 +35,6 @@ mod evidence;
 mod given;
 mod shift;
 mod slo;
-mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,14 +47,15 @@ use backtrail_model::time::{Slice, Tick};
 use backtrail_pipeline::node::Finding as Problem;
 use backtrail_pipeline::{Component, Context, Emit, NodeError, Processor, Scope};
 
+use self::alerts::Alarms;
 use self::clusters::Clusters;
-pub use self::config::{BurnRate, Config, GivenWindow, Shift, Slo};
+pub use self::config::{Alerts, BurnRate, Config, GivenWindow, Shift, Slo};
 use self::entries::counts_of;
 use self::evidence::EvidenceShifts;
 use self::given::Given;
 use self::shift::Shifts;
 use self::slo::Slos;
-pub use self::time::Time;
+pub use backtrail_model::moment::Time;
 
 impl Component for Config {
     const NAME: &'static str = "anomaly_trigger";
@@ -74,7 +77,12 @@ impl Component for Config {
 
     fn build(&self, cx: &Context) -> Result<Box<dyn Processor>, NodeError> {
         let grid = cx.grid();
+        let alarms = Alarms::new(grid, &self.alerts, self.max_open).map_err(|message| NodeError::Config {
+            message,
+            hint: "name a JSON file with alerts, or leave alerts.file out".to_owned(),
+        })?;
         Ok(Box::new(AnomalyTrigger {
+            alarms,
             given: self.window.map(|window| Given::new(window, grid)),
             shifts: Shifts::new(self.shift.clone(), grid),
             evidence: EvidenceShifts::new(self.shift.clone(), grid),
@@ -90,6 +98,7 @@ impl Component for Config {
 /// The node.
 struct AnomalyTrigger {
     given: Option<Given>,
+    alarms: Alarms,
     shifts: Shifts,
     evidence: EvidenceShifts,
     slos: Slos,
@@ -137,15 +146,28 @@ impl Processor for AnomalyTrigger {
         } else {
             self.pass_gap(grid.slice(now.watermark), out);
         }
+        if self.given.is_none() {
+            self.hear_alarms(now, out);
+        }
         self.cx.shared().incidents.publish(match &self.given {
             Some(given) => given.open(),
-            None => self.clusters.open(),
+            None => self.clusters.open().into_iter().chain(self.alarms.open()).collect(),
         });
         Ok(())
     }
 }
 
 impl AnomalyTrigger {
+    /// Takes what was posted, and makes the revisions of alerts slice by slice.
+    fn hear_alarms(&mut self, now: Tick, out: &mut Emit<'_>) {
+        let shared = self.cx.shared();
+        let missed = self.alarms.hear(&shared.alerts);
+        out.note("alerts_missed", missed);
+        let revisions =
+            if now.is_last() { self.alarms.finish(shared.allowed_lateness) } else { self.alarms.pass(now.watermark) };
+        emit(revisions, out);
+    }
+
     /// Judges the slices before `slice` in which nothing happened.
     fn pass_gap(&mut self, slice: Slice, out: &mut Emit<'_>) {
         if let Some(given) = &mut self.given {

@@ -9,8 +9,13 @@
 //! processors:
 //!   metric_shifts:
 //!     max_series: 20000
-//!     measures: [cpu, memory, pools, queues, threads, requests]
+//!     max_other_series: 2000
+//!     measures: [cpu, memory, pools, queues, threads, requests, other]
 //! ```
+//!
+//! Gauges whose names nobody knows are kept under the measure `other`: nobody can say what is used up by them, but that
+//! one of them left its past is evidence where there are few traces. They have a cap of their own, so that they take no
+//! room from the others.
 //!
 //! A slice is sent when the watermark passes its end; points are sorted by time before rates are computed, so the order
 //! within the allowed lateness changes nothing. Later points are counted and not taken. Up to `max_series` the order of
@@ -44,13 +49,15 @@ use self::series::{Group, Sample, Series};
 pub struct Config {
     /// Most series that are followed at a time, attributes told apart; points of further ones are counted as overflow.
     pub max_series: usize,
-    /// What is measured: `cpu`, `memory`, `pools`, `queues`, `threads`, `requests`.
+    /// Most series of these whose names are not known (`other`).
+    pub max_other_series: usize,
+    /// What is measured: `cpu`, `memory`, `pools`, `queues`, `threads`, `requests`, `other`.
     pub measures: Vec<Family>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_series: 20_000, measures: Family::ALL.to_vec() }
+        Self { max_series: 20_000, max_other_series: 2000, measures: Family::ALL.to_vec() }
     }
 }
 
@@ -75,6 +82,10 @@ impl Component for Config {
             let message = format!("max_series is {}", self.max_series);
             findings.push(Finding::new("max_series", message, "write a number from 1 to 1000000"));
         }
+        if self.max_other_series > self.max_series {
+            let message = format!("max_other_series is {}", self.max_other_series);
+            findings.push(Finding::new("max_other_series", message, "write at most max_series"));
+        }
         if self.measures.is_empty() {
             findings.push(Finding::new("measures", "nothing is measured", "leave it out for everything"));
         }
@@ -86,6 +97,7 @@ impl Component for Config {
             config: self.clone(),
             grid: cx.grid(),
             series: BTreeMap::new(),
+            others: 0,
             groups: BTreeMap::new(),
             overflow: BTreeMap::new(),
             watermark: UnixNano(0),
@@ -106,6 +118,8 @@ struct MetricShifts {
     grid: SliceGrid,
     /// Series by their identity, attributes included.
     series: BTreeMap<Box<str>, Series>,
+    /// How many of these are of the measure `other`.
+    others: usize,
     /// When each group of series, attributes left out, was scraped last in a closed slice.
     groups: BTreeMap<Group, UnixNano>,
     /// Points without room, by slice.
@@ -166,10 +180,13 @@ impl MetricShifts {
         }
         let identity = series::identity(point);
         if !self.series.contains_key(&*identity) {
-            if self.series.len() >= self.config.max_series {
+            let other = point.known.family() == Family::Other;
+            let full = other && self.others >= self.config.max_other_series;
+            if full || self.series.len() >= self.config.max_series {
                 *self.overflow.entry(slice).or_default() += 1;
-                return Some("series_past_max");
+                return Some(if full { "other_series_past_max" } else { "series_past_max" });
             }
+            self.others += usize::from(other);
             self.series.insert(identity.clone().into(), Series::new(point));
         }
         let series = self.series.get_mut(&*identity)?;
@@ -211,6 +228,7 @@ impl MetricShifts {
         let forget = watermark.minus(FORGET_AFTER);
         if watermark != UnixNano::MAX {
             self.series.retain(|_, series| series.seen() >= forget);
+            self.others = self.series.values().filter(|series| series.is_other()).count();
             self.groups.retain(|_, &mut last| last >= forget);
         }
         let mut slices: BTreeMap<Slice, MetricSlice> =

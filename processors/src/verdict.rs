@@ -6,12 +6,16 @@
 //! one for each incident and suspect, when the incident is over or when two revisions in a row are sure of the same
 //! suspect.
 //!
+//! Where traces are few, new log statements, shifted series and the alert rank the services. Changes (from a file, or
+//! posted) are suspects too: the commit, deploy or flag that explains what is wrong, or "no commit".
+//!
 //! ```yaml
 //! processors:
 //!   verdict:
 //!     window: 15m
 //!     baseline: 60m
 //!     every_revision: true
+//!     changes: { file: /etc/backtrail/changes.yaml, max_age: 24h }
 //!     patch_request: { enabled: true, min_confidence: medium, flag_prefix: fix_, max_lines: 200 }
 //! ```
 //!
@@ -19,6 +23,7 @@
 //! gives the same verdicts with any number of shards and any rhythm of ticks.
 
 mod config;
+mod known;
 mod requests;
 mod ring;
 
@@ -26,7 +31,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use backtrail_localize::document;
+use backtrail_localize::refine::{Known, refine};
 use backtrail_localize::{Judgement, Options, judge};
+use backtrail_model::change::Change;
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::incident::{DetectorKind, Incident, Status};
 use backtrail_model::signal::{Signal, Signals};
@@ -37,7 +44,8 @@ use backtrail_model::verdict::{Provenance, Verdict as Document};
 use backtrail_pipeline::node::Finding;
 use backtrail_pipeline::{Component, Context, Duration, Emit, NodeError, Processor, Scope};
 
-pub use self::config::{Confidence, Config, Requests};
+pub use self::config::{Changes, Confidence, Config, Requests};
+use self::known::{alert_of, changes_of_file, recent};
 use self::requests::Desk;
 use self::ring::{Ring, Selected};
 
@@ -48,7 +56,7 @@ impl Component for Config {
     type Node = dyn Processor;
 
     fn accepts(&self) -> Signals {
-        Signals::of(&[Signal::Edges, Signal::Spectra, Signal::MetricWindows, Signal::Incidents])
+        Signals::of(&[Signal::Edges, Signal::Spectra, Signal::LogMotifs, Signal::MetricWindows, Signal::Incidents])
     }
 
     fn emits(&self) -> Signals {
@@ -66,6 +74,7 @@ impl Component for Config {
             ring: Ring::new(slices(self.window, grid), slices(self.baseline, grid)),
             desk: Desk::new(self.patch_request.clone()),
             open: BTreeMap::new(),
+            changes: changes_of_file(&self.changes)?,
             config: self.clone(),
             cx: cx.clone(),
         }))
@@ -79,6 +88,8 @@ struct Verdict {
     desk: Desk,
     /// Open incidents, by key, with their opening slices.
     open: BTreeMap<String, Slice>,
+    /// Changes of the configured file.
+    changes: Vec<Arc<Change>>,
     cx: Context,
 }
 
@@ -88,6 +99,7 @@ impl Processor for Verdict {
             Data::Edges(part) => self.ring.add_edges(part),
             Data::Spectra(part) => self.ring.add_spectra(part),
             Data::MetricWindows(part) => self.ring.add_metrics(part),
+            Data::LogMotifs(part) => self.ring.add_logs(part),
             Data::Incident(incident) => {
                 let incident = Arc::clone(incident);
                 out.pass(batch);
@@ -116,8 +128,9 @@ impl Verdict {
         let over = incident.status == Status::Resolved;
         let new = self.open.insert(incident.incident_key.clone(), first).is_none();
         if over || new || self.config.every_revision {
-            // A window that somebody gave is judged as it was given; another one by its newest part.
-            let whole = incident.detector.kind == DetectorKind::GivenWindow;
+            // A window that somebody gave is judged as it was given, and an alert's from before it fired: the first
+            // symptoms tell the most. Another one is judged by its newest part.
+            let whole = matches!(incident.detector.kind, DetectorKind::GivenWindow | DetectorKind::Alert);
             let selected = self.ring.select(first, last, whole);
             let (judgement, verdict) = self.judge(incident, &selected);
             if let Some(request) = self.desk.consider(&verdict, &judgement, over) {
@@ -139,12 +152,21 @@ impl Verdict {
         let sampled_share = sampled_share(selected);
         let options = Options {
             sampled_share,
-            endpoint: (!endpoint.service.is_empty()).then_some(entry),
+            // An alert may know the service only.
+            endpoint: (!endpoint.service.is_empty() && !endpoint.route.is_empty()).then_some(entry),
             latency_quantile: self.config.latency_quantile.0,
             suspects: self.config.max_suspects,
             ..Options::default()
         };
-        let judgement = judge(&selected.baseline, &selected.window, &options);
+        let mut judgement = judge(&selected.baseline, &selected.window, &options);
+        let changes = recent(&self.changes, &self.cx.shared().changes.all(), incident, self.config.changes.max_age.0);
+        let known = Known {
+            alert: alert_of(incident),
+            changes: changes.iter().map(|change| &**change).collect(),
+            since: incident.window.start_unix_nano,
+            begin: selected.first.map_or(incident.window.start_unix_nano, |first| self.cx.grid().start(first)),
+        };
+        refine(&mut judgement, &selected.baseline, &selected.window, &known, &options);
         let provenance = Provenance {
             engine: concat!("backtrail ", env!("CARGO_PKG_VERSION")).to_owned(),
             config_digest: self.cx.shared().config_digest.clone(),

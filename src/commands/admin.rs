@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use backtrail_console::Source;
+use backtrail_model::alert::Alert;
+use backtrail_model::change::Change;
 use backtrail_pipeline::config::Config;
 use backtrail_pipeline::engine::{Handle, Status};
 
@@ -38,6 +40,14 @@ impl Source for Admin {
 
     fn pipelines(&self) -> &BTreeMap<String, Vec<String>> {
         &self.pipelines
+    }
+
+    fn post_changes(&self, changes: Vec<Change>) -> bool {
+        self.handle.get().map(|handle| handle.shared().changes.post(changes)).is_some()
+    }
+
+    fn post_alerts(&self, alerts: Vec<Alert>) -> bool {
+        self.handle.get().map(|handle| handle.shared().alerts.post(alerts)).is_some()
     }
 }
 

@@ -5,6 +5,7 @@
 //! floor is plain trace-level Ochiai over "the service is in the trace", from the same spectra.
 
 mod again;
+mod alert;
 mod case;
 mod score;
 mod summary;
@@ -96,6 +97,7 @@ fn judge(case: &Case, args: &Eval, scratch: &Path, progress: &Progress) -> Resul
         case.window.end = case.window.end.min(case.window.start.plus(first));
     }
     let mut set = overrides(&case, args, scratch);
+    set.extend(alert::overrides(&case.dir)?);
     set.extend_from_slice(&args.set.set);
     let config = load::text("built-in pipeline", BUILT_IN, &set)?;
     let replayed = incident::replay(config, progress)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::edges::EdgeSlice;
+use backtrail_model::log_motifs::LogMotifSlice;
 use backtrail_model::metrics::MetricSlice;
 use backtrail_model::patch_request::PatchRequest;
 use backtrail_model::spectra::SpectraSlice;
@@ -38,6 +39,8 @@ pub(crate) struct Replayed {
     pub(crate) edges: Vec<Arc<EdgeSlice>>,
     /// Slices of metrics.
     pub(crate) metrics: Vec<Arc<MetricSlice>>,
+    /// Slices of log motifs.
+    pub(crate) logs: Vec<Arc<LogMotifSlice>>,
     /// When each incident was announced: the watermark of its first revision, by key.
     pub(crate) announced: BTreeMap<String, UnixNano>,
     /// The grid of the slices.
@@ -56,6 +59,7 @@ struct Seen {
     spectra: Vec<Arc<SpectraSlice>>,
     edges: Vec<Arc<EdgeSlice>>,
     metrics: Vec<Arc<MetricSlice>>,
+    logs: Vec<Arc<LogMotifSlice>>,
     announced: BTreeMap<String, UnixNano>,
 }
 
@@ -84,6 +88,7 @@ impl Seen {
             Data::Spectra(slice) => remember(&mut self.spectra, slice),
             Data::Edges(slice) => remember(&mut self.edges, slice),
             Data::MetricWindows(slice) => remember(&mut self.metrics, slice),
+            Data::LogMotifs(slice) => remember(&mut self.logs, slice),
             _ => {}
         }
     }
@@ -110,8 +115,8 @@ pub(crate) fn replay(config: Config, progress: &Progress) -> Result<Replayed, Fa
     let mut seen = std::mem::take(&mut *seen.lock());
     let verdicts = seen.order.iter().filter_map(|key| seen.verdicts.remove(key)).collect();
     let took = progress.elapsed().saturating_sub(from);
-    let Seen { requests, spectra, edges, metrics, announced, .. } = seen;
-    Ok(Replayed { verdicts, requests, spectra, edges, metrics, announced, grid, report, took })
+    let Seen { requests, spectra, edges, metrics, logs, announced, .. } = seen;
+    Ok(Replayed { verdicts, requests, spectra, edges, metrics, logs, announced, grid, report, took })
 }
 
 /// Waits for the end and shows how far it is. Ctrl-C stops it in order.

@@ -1,4 +1,4 @@
-//! The admin listener: health, metrics and status of a running graph over plain HTTP.
+//! The admin listener: health, metrics and status of a running graph over plain HTTP, and what is told to it.
 //!
 //! | path | answer |
 //! |---|---|
@@ -6,9 +6,12 @@
 //! | `/readyz` | 200 while the graph takes data; 503 while it starts or drains |
 //! | `/metrics` | Prometheus text |
 //! | `/status` | JSON: state, addresses and one row a node; `?pipeline=NAME` leaves the nodes of one pipeline |
+//! | `POST /v1/changes` | takes changes (JSON or YAML): 200 with what was taken, 400 with the reason |
+//! | `POST /v1/alerts` | takes alerts: the webhook of Alertmanager (version 4) |
 
 mod listener;
 pub mod metrics;
+mod posts;
 pub mod view;
 
 pub use listener::{Listener, ListenerError};

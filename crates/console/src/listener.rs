@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
 use crate::metrics::{self, Process};
+use crate::posts;
 use crate::view::{Source, View};
 
 /// The admin listener could not do its work.
@@ -37,7 +38,7 @@ pub struct Listener {
     address: SocketAddr,
 }
 
-type Shared = State<Arc<dyn Source>>;
+pub(crate) type Shared = State<Arc<dyn Source>>;
 
 impl Listener {
     /// Binds `endpoint`; port 0 takes a free one.
@@ -66,6 +67,9 @@ fn router(source: Arc<dyn Source>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(exposition))
         .route("/status", get(status))
+        .route("/v1/changes", post(posts::changes))
+        .route("/v1/alerts", post(posts::alerts))
+        .layer(DefaultBodyLimit::max(posts::MOST_BODY))
         .with_state(source)
 }
 
@@ -99,22 +103,29 @@ async fn status(State(source): Shared, Query(filter): Query<Filter>) -> Response
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use backtrail_model::alert::Alert;
+    use backtrail_model::change::Change;
     use backtrail_pipeline::engine::{NodeStatus, Status};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
+    #[derive(Default)]
     struct Fake {
         ready: AtomicBool,
+        changes: Mutex<Vec<Change>>,
+        alerts: Mutex<Vec<Alert>>,
         pipelines: BTreeMap<String, Vec<String>>,
     }
 
     impl Fake {
         fn new() -> Arc<Self> {
             let keep = vec!["receivers.otlp".to_owned()];
-            Arc::new(Self { ready: AtomicBool::new(true), pipelines: BTreeMap::from([("keep".to_owned(), keep)]) })
+            let pipelines = BTreeMap::from([("keep".to_owned(), keep)]);
+            Arc::new(Self { ready: AtomicBool::new(true), pipelines, ..Self::default() })
         }
     }
 
@@ -133,16 +144,32 @@ mod tests {
         fn pipelines(&self) -> &BTreeMap<String, Vec<String>> {
             &self.pipelines
         }
+        fn post_changes(&self, changes: Vec<Change>) -> bool {
+            self.changes.lock().expect("not poisoned").extend(changes);
+            self.ready()
+        }
+        fn post_alerts(&self, alerts: Vec<Alert>) -> bool {
+            self.alerts.lock().expect("not poisoned").extend(alerts);
+            self.ready()
+        }
+    }
+
+    async fn ask(fake: &Arc<Fake>, path: &str) -> (u16, String) {
+        exchange(fake, &format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
+    }
+
+    async fn tell(fake: &Arc<Fake>, path: &str, body: &str) -> (u16, String) {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}", body.len());
+        exchange(fake, &format!("{head}\r\n\r\n{body}")).await
     }
 
     /// Asks a listener over a real socket; gives the status code and the body.
-    async fn ask(fake: &Arc<Fake>, path: &str) -> (u16, String) {
+    async fn exchange(fake: &Arc<Fake>, request: &str) -> (u16, String) {
         let listener = Listener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.address();
         let source: Arc<dyn Source> = Arc::<Fake>::clone(fake);
         let client = async {
             let mut stream = tokio::net::TcpStream::connect(address).await.expect("connects");
-            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
             stream.write_all(request.as_bytes()).await.expect("writes");
             let mut reply = String::new();
             stream.read_to_string(&mut reply).await.expect("reads");
@@ -187,5 +214,33 @@ mod tests {
         let (code, text) = ask(&Fake::new(), "/metrics").await;
         assert_eq!(code, 200);
         assert!(text.contains("backtrail_accepted_items_total{node=\"processors.ochiai\"} 3"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn posted_changes_are_taken_and_bad_ones_named() {
+        let fake = Fake::new();
+        let body = r#"[{"time": 7, "commit": "abc", "service": "cart"}, {"commit": "no time"}]"#;
+        let (code, reply) = tell(&fake, "/v1/changes", body).await;
+        assert_eq!((code, &*reply), (200, r#"{"rejected":["changes[1]: no time"],"taken":1}"#));
+        assert_eq!(fake.changes.lock().expect("not poisoned")[0].commit, "abc");
+        let (code, reply) = tell(&fake, "/v1/changes", "{\"commits\": 7}").await;
+        assert!(code == 400 && reply.contains("not a list of changes"), "{reply}");
+        assert_eq!(tell(&fake, "/v1/changes", r#"[{"commit": "x"}]"#).await.0, 400);
+        fake.ready.store(false, Ordering::Relaxed);
+        assert_eq!(tell(&fake, "/v1/changes", "[]").await.0, 503);
+        assert_eq!(ask(&fake, "/v1/changes").await.0, 405);
+    }
+
+    #[tokio::test]
+    async fn the_webhook_of_alertmanager_is_taken_and_what_is_too_large_refused() {
+        let fake = Fake::new();
+        let body = r#"{"version": "4", "status": "firing", "alerts": [
+            {"status": "firing", "labels": {"alertname": "Slow", "service": "cart"}, "startsAt": "2026-06-18T15:06:00Z"}]}"#;
+        assert_eq!(tell(&fake, "/v1/alerts", body).await, (200, r#"{"rejected":[],"taken":1}"#.to_owned()));
+        assert_eq!(fake.alerts.lock().expect("not poisoned")[0].service, "cart");
+        let (code, reply) = tell(&fake, "/v1/alerts", "[").await;
+        assert!(code == 400 && reply.contains("not JSON"), "{reply}");
+        let large = " ".repeat(posts::MOST_BODY + 1);
+        assert_eq!(tell(&fake, "/v1/alerts", &large).await.0, 413);
     }
 }

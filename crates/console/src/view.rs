@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use backtrail_model::alert::Alert;
+use backtrail_model::change::Change;
 use backtrail_pipeline::engine::{NodeStatus, Status};
 use serde::Serialize;
 
@@ -13,6 +15,10 @@ pub trait Source: Send + Sync + 'static {
     fn ready(&self) -> bool;
     /// Names of the nodes of each pipeline, as they stand in the status.
     fn pipelines(&self) -> &BTreeMap<String, Vec<String>>;
+    /// Puts changes on the graph's board; `false` while there is no graph.
+    fn post_changes(&self, changes: Vec<Change>) -> bool;
+    /// Puts alerts on the graph's board; `false` while there is no graph.
+    fn post_alerts(&self, alerts: Vec<Alert>) -> bool;
 }
 
 /// The answer of `/status`.

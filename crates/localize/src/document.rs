@@ -90,13 +90,13 @@ pub struct PatchContext {
 }
 
 impl PatchContext {
-    /// The judgement's part, no changes, and the usual bounds: 200 lines in 5 files within half an hour; nothing but
+    /// The judgement's part, and the usual bounds: 200 lines in 5 files within half an hour; nothing but
     /// names and counts leaves.
     pub fn new(judgement: &Judgement) -> Self {
         Self {
             critical_path: judgement.critical_path.clone(),
             divergent_span: judgement.divergent_span.clone(),
-            recent_changes: Vec::new(),
+            recent_changes: judgement.recent_changes.clone(),
             flag_prefix: "backtrail_fix_".into(),
             budget: Budget { max_lines: 200, max_files: 5, max_seconds: 1800 },
             redaction: Redaction { attributes_included: false, replaced: 0 },

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use backtrail_model::edges::EdgeSlice;
+use backtrail_model::log_motifs::LogMotifSlice;
 use backtrail_model::metrics::MetricSlice;
-use backtrail_model::patch_request::{CriticalStep, DivergentSpan};
+use backtrail_model::patch_request::{CriticalStep, DivergentSpan, RecentChange};
 use backtrail_model::paths::Chain;
 use backtrail_model::spectra::{Entry, SpectraSlice};
 use backtrail_model::verdict::{Confidence, Evidence, Hop, Impact, RuledOut, Suspect};
@@ -72,6 +73,8 @@ pub struct Slices<'a> {
     pub edges: Vec<&'a EdgeSlice>,
     /// Resources.
     pub metrics: Vec<&'a MetricSlice>,
+    /// Log statements; what they say is added by [`refine`](crate::refine).
+    pub logs: Vec<&'a LogMotifSlice>,
 }
 
 /// How to judge.
@@ -169,6 +172,8 @@ pub struct Judgement {
     pub cause: String,
     /// What limits the judgement.
     pub limits: Vec<String>,
+    /// Files of the changes that are suspects, the best first; [`refine`](crate::refine) knows them.
+    pub recent_changes: Vec<RecentChange>,
     /// Part L in full.
     pub latency: Latency,
     /// Part E in full.
@@ -305,6 +310,7 @@ fn conclude(case: Case<'_>) -> Judgement {
         impact: explain::impact(&case, endpoint.as_ref()),
         cause: explain::cause(&case, &suspects, &confidence),
         limits: explain::limits(&case),
+        recent_changes: Vec::new(),
         endpoint,
         suspects,
         evidence,

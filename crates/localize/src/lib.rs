@@ -2,8 +2,9 @@
 //!
 //! In reading order: [`ochiai`] (the seed formula), [`stats`], [`visits`] and [`critical_path`] (one trace),
 //! [`spectrum`] and [`blocks`] (slices), the parts of the score [`latency`] (L), [`errors`] (E, with [`causal`] pruning
-//! and [`edge_blame`]), [`resource`] (M) and [`structure`] (C), then [`judge`] and the documents ([`document`]). [`rank`]
-//! serves `eval`.
+//! and [`edge_blame`]), [`resource`] (M) and [`structure`] (C), then [`judge`] and the documents ([`document`]).
+//! Beside traces: [`symptoms`] of logs and metrics, [`sparse`] (services by them), [`external`] causes, [`changes`]
+//! ([`words`] and [`diff`] read them), and [`refine`], which adds them to a judgement. [`rank`] serves `eval`.
 //!
 //! What judging never does: it never depends on the order or partition of its input, never compares with a constant
 //! that was fitted to labels (every gate is `2 ln(tests)`), and never breaks a tie by name.
@@ -11,25 +12,32 @@
 mod blame;
 pub mod blocks;
 pub mod causal;
+pub mod changes;
 pub mod critical_path;
+pub mod diff;
 pub mod document;
 pub mod edge_blame;
 pub mod errors;
 mod explain;
+pub mod external;
 mod findings;
 mod inner;
 pub mod judge;
 pub mod latency;
 pub mod ochiai;
 pub mod rank;
+pub mod refine;
 pub mod resource;
 pub mod signs;
+pub mod sparse;
 pub mod spectrum;
 pub mod stats;
 pub mod structure;
+pub mod symptoms;
 mod versions;
 pub mod visits;
 mod within;
+pub mod words;
 
 pub use blame::Scores;
 pub use judge::{Judgement, Kind, Options, Parts, Slices, judge};

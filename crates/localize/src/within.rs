@@ -107,6 +107,7 @@ const fn name_of(family: Family) -> &'static str {
         Family::Queues => "queue",
         Family::Threads => "threads",
         Family::Requests => "requests",
+        Family::Other => "other",
     }
 }
 

@@ -43,6 +43,8 @@ pub enum DetectorKind {
     LatencyShift,
     /// Time is lost inside the system, or traces take another path than in the past, whatever users notice.
     EvidenceShift,
+    /// Another tool's alert (Alertmanager, or a file of alerts).
+    Alert,
 }
 
 impl DetectorKind {
@@ -54,6 +56,7 @@ impl DetectorKind {
             Self::ErrorShift => "error_shift",
             Self::LatencyShift => "latency_shift",
             Self::EvidenceShift => "evidence_shift",
+            Self::Alert => "alert",
         }
     }
 }
@@ -63,13 +66,13 @@ impl DetectorKind {
 pub struct Detector {
     /// Which detector.
     pub kind: DetectorKind,
-    /// The objective in words, such as "99 % of requests succeed"; empty without one.
+    /// The objective in words, such as "99 % of requests succeed", or what an alert says; empty without one.
     pub slo: String,
     /// The limit that was crossed, in the detector's unit.
     pub threshold: f64,
     /// What was observed, in the same unit.
     pub observed: f64,
-    /// The unit: `burn_rate`, `share`, `ms`, `z`, or empty for a given window.
+    /// The unit: `burn_rate`, `share`, `ms`, `z`, the metric of an alert, or empty for a given window.
     pub unit: String,
 }
 

@@ -1,7 +1,9 @@
 //! Plain data that flows through backtrail: spans, traces, logs, edges, spectra, log motifs, incidents, suspects, verdicts, patch
-//! requests, with time and identifiers. No I/O and no component logic; everything else depends on this crate.
+//! requests, changes, alerts, with time and identifiers. No I/O and no component logic; everything else depends on this crate.
 
 pub mod ack;
+pub mod alert;
+pub mod change;
 pub mod data;
 pub mod edges;
 pub mod histogram;
@@ -10,6 +12,7 @@ pub mod incident;
 pub mod log;
 pub mod log_motifs;
 pub mod metrics;
+pub mod moment;
 pub mod patch_request;
 pub mod paths;
 pub mod signal;

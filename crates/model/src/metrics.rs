@@ -29,11 +29,14 @@ pub enum Family {
     Threads,
     /// Requests: rate, errors, duration.
     Requests,
+    /// Gauges that no table and no pattern knows: they may say what changes, and are no resource.
+    Other,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Cpu, Self::Memory, Self::Pools, Self::Queues, Self::Threads, Self::Requests];
+    pub const ALL: [Self; 7] =
+        [Self::Cpu, Self::Memory, Self::Pools, Self::Queues, Self::Threads, Self::Requests, Self::Other];
 }
 
 /// What a series measures, in the unit that [`Measure::unit`] names whatever unit it was sent in.
@@ -77,11 +80,13 @@ pub enum Measure {
     ErrorShare,
     /// Errors in a second.
     ErrorRate,
+    /// A gauge whose name nobody knows, as it was sent.
+    Other,
 }
 
 impl Measure {
     /// All of them, in order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::CpuUsage,
         Self::CpuUtilization,
         Self::CpuLimit,
@@ -101,6 +106,7 @@ impl Measure {
         Self::RequestDuration,
         Self::ErrorShare,
         Self::ErrorRate,
+        Self::Other,
     ];
 
     /// The name in Parquet and in documents.
@@ -125,6 +131,7 @@ impl Measure {
             Self::RequestDuration => "request_duration",
             Self::ErrorShare => "error_share",
             Self::ErrorRate => "error_rate",
+            Self::Other => "other",
         }
     }
 
@@ -142,6 +149,7 @@ impl Measure {
             Self::RequestRate => "{request}/s",
             Self::RequestDuration => "s",
             Self::ErrorRate => "{error}/s",
+            Self::Other => "",
         }
     }
 
@@ -156,6 +164,7 @@ impl Measure {
             Self::QueueDepth | Self::QueueLimit => Family::Queues,
             Self::Threads => Family::Threads,
             Self::RequestRate | Self::RequestDuration | Self::ErrorShare | Self::ErrorRate => Family::Requests,
+            Self::Other => Family::Other,
         }
     }
 }

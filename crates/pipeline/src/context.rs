@@ -17,6 +17,7 @@ use backtrail_model::time::{SliceGrid, UnixNano};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
+use crate::boards::{AlertBoard, ChangeBoard};
 use crate::stats::NodeStats;
 
 /// What all nodes of one running graph share.
@@ -35,6 +36,10 @@ pub struct Shared {
     pub budget: Budget,
     /// Open incidents.
     pub incidents: IncidentBoard,
+    /// Changes that were posted.
+    pub changes: ChangeBoard,
+    /// Alerts that were posted.
+    pub alerts: AlertBoard,
     /// Bound addresses.
     pub listening: Mutex<Vec<Listening>>,
     attributes: Mutex<Vec<String>>,
@@ -116,6 +121,8 @@ impl Shared {
             config_digest: options.config_digest,
             budget: Budget::new(options.memory_limit),
             incidents: IncidentBoard::default(),
+            changes: ChangeBoard::default(),
+            alerts: AlertBoard::default(),
             listening: Mutex::default(),
             attributes: Mutex::default(),
             clock: if options.virtual_clock { Clock::Virtual(AtomicU64::new(0)) } else { Clock::Live },

@@ -1,5 +1,6 @@
 //! The pipeline of backtrail: configuration, graph, node contract and engine. It knows no component by name.
 
+pub mod boards;
 pub mod config;
 pub mod context;
 pub mod emit;

@@ -1,6 +1,7 @@
 //! The metrics that matter, read by hand out of a request: use, saturation and errors of resources, and requests.
 //!
-//! A metric whose name is in the table ([`names`]) is read point by point; of all others only the name is looked at.
+//! A metric whose name is in the table ([`names`]) is read point by point, and so is a gauge of any other name; of all
+//! else only the name is looked at.
 //! Nothing is judged or summed here: a counter stays a counter, and temporality, resets and rates are the processor's.
 
 mod entity;
@@ -83,7 +84,8 @@ impl Skipped {
     }
 }
 
-/// Reads an `ExportMetricsServiceRequest`: `each` is called with every point of a known metric, in order.
+/// Reads an `ExportMetricsServiceRequest`: `each` is called with every point of a known metric and of a gauge, in
+/// order.
 ///
 /// # Errors
 /// If the framing is broken; points before the fault were handed over.
@@ -152,8 +154,9 @@ fn metric(message: &[u8], entity: &Entity<'_>, skipped: &mut Skipped, each: &mut
     })?;
     // A name that is no text is in no table.
     let Ok(name) = std::str::from_utf8(name) else { return Ok(()) };
-    let Some(known) = names::find(name, std::str::from_utf8(unit).unwrap_or_default()) else { return Ok(()) };
     let (kind, data) = data;
+    let known = names::find(name, std::str::from_utf8(unit).unwrap_or_default());
+    let Some(known) = known.or_else(|| names::other(name).filter(|_| kind == GAUGE)) else { return Ok(()) };
     let number = matches!(kind, GAUGE | SUM);
     if !number && known.quantity != Quantity::Requests {
         // A distribution of waits or sizes: not the level that the name's other points have.

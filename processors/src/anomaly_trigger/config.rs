@@ -1,11 +1,12 @@
 //! Configuration of the three detectors.
 
+use std::path::PathBuf;
+
+use backtrail_model::moment::Time;
 use backtrail_pipeline::node::Finding;
 use backtrail_pipeline::{Duration, Ratio};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::time::Time;
 
 /// Opens, updates and resolves incidents.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +20,8 @@ pub struct Config {
     pub burn_rates: Vec<BurnRate>,
     /// Shifts of entry operations against their own past.
     pub shift: Shift,
+    /// Alerts of other tools.
+    pub alerts: Alerts,
     /// How many quiet slices resolve an incident.
     pub resolve_after: u64,
     /// How long an incident stays open at most; after that the new state is the normal one.
@@ -84,6 +87,23 @@ pub struct Shift {
     pub max_entries: usize,
 }
 
+/// Alerts of other tools. Those that are posted to `/v1/alerts` of the admin listener are always taken.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alerts {
+    /// A file of alerts, for replays: an Alertmanager webhook, a list, or one alert. Read when the pipeline starts.
+    pub file: Option<PathBuf>,
+    /// How long before an alert fires its trouble may have begun: rules look back and wait. So much of the past is
+    /// judged with it.
+    pub lead: Duration,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self { file: None, lead: Duration::from_secs(900) }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let rate = |short: u64, long: u64, rate| BurnRate {
@@ -98,6 +118,7 @@ impl Default for Config {
             // Workbook, "Alerting on SLOs".
             burn_rates: vec![rate(5, 60, 14.4), rate(30, 360, 6.0)],
             shift: Shift::default(),
+            alerts: Alerts::default(),
             resolve_after: 4,
             max_open: Duration::from_secs(7200),
         }
@@ -157,6 +178,8 @@ impl Config {
         wrong(short, "shift.warm_up".into(), "longer than history", "write a shorter warm-up");
         let endless = self.shift.history > Duration::from_secs(24 * 3600);
         wrong(endless, "shift.history".into(), "longer than a day", "write 24h or less");
+        let endless = self.alerts.lead > Duration::from_secs(24 * 3600);
+        wrong(endless, "alerts.lead".into(), "longer than a day", "write 24h or less");
         wrong(self.resolve_after == 0, "resolve_after".into(), "is 0", "write 1 or more slices");
         problems
     }

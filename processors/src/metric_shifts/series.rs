@@ -107,6 +107,11 @@ impl Series {
         self.last.is_some_and(|last| last.time >= time)
     }
 
+    /// Whether nobody knows what its name means.
+    pub(super) fn is_other(&self) -> bool {
+        self.group.0.measure == Measure::Other
+    }
+
     /// The newest time of it; pending ones included.
     pub(super) fn seen(&self) -> UnixNano {
         self.pending.iter().chain(&self.last).map(|sample| sample.time).max().unwrap_or_default()

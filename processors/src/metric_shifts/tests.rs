@@ -182,6 +182,21 @@ fn measures_that_are_off_are_not_taken_and_all_metrics_pass() {
 }
 
 #[test]
+fn gauges_with_unknown_names_are_kept_as_they_are_and_take_no_room_from_the_others() {
+    let mut chain = chain(&Config { max_other_series: 1, ..Config::default() });
+    chain.send_at(request("db_cpu_pct", Kind::Gauge, &[(20, 97.0, &[])]), 20 * SECOND);
+    chain.send_at(request("checkout_p99_ms", Kind::Gauge, &[(20, 4120.0, &[])]), 20 * SECOND);
+    chain.send_at(request("go_goroutines", Kind::Gauge, &[(20, 9.0, &[])]), 20 * SECOND);
+    // A counter of something unknown says nothing by its level.
+    chain.send_at(request("parcels_total", Kind::Counter, &[(20, 1.0, &[]), (25, 2.0, &[])]), 25 * SECOND);
+    let closed = slices(chain.finish());
+    assert_eq!(scrapes(&closed, Measure::Other), [(20, 97.0)]);
+    assert_eq!(scrapes(&closed, Measure::Threads), [(20, 9.0)]);
+    assert_eq!(closed.iter().map(|slice| slice.overflow).sum::<u64>(), 1);
+    assert_eq!(chain.0[0].cx.stats().notes()["other_series_past_max"], 1);
+}
+
+#[test]
 fn silent_series_are_forgotten() {
     let mut chain = chain(&Config { max_series: 1, ..Config::default() });
     chain.send_at(request("k8s.pod.cpu.usage", Kind::Gauge, &[(20, 1.0, &[])]), 20 * SECOND);

@@ -1,5 +1,7 @@
 //! Configuration of the judge and of patch requests.
 
+use std::path::PathBuf;
+
 use backtrail_pipeline::node::Finding;
 use backtrail_pipeline::{Duration, Ratio};
 use schemars::JsonSchema;
@@ -19,8 +21,21 @@ pub struct Config {
     pub latency_quantile: Ratio,
     /// Most suspects of each kind.
     pub max_suspects: usize,
+    /// Changes as suspects.
+    pub changes: Changes,
     /// When and how a verdict becomes a patch request.
     pub patch_request: Requests,
+}
+
+/// Changes as suspects. Those that are posted to `/v1/changes` of the admin listener are always taken.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Changes {
+    /// A file of changes, JSON or YAML: a list, or an object with `changes`, or with `commits`, `deploys` and `flags`.
+    /// Read when the pipeline starts.
+    pub file: Option<PathBuf>,
+    /// How long before the window a change can be to be a suspect.
+    pub max_age: Duration,
 }
 
 /// When and how a verdict becomes a patch request.
@@ -73,8 +88,15 @@ impl Default for Config {
             every_revision: true,
             latency_quantile: Ratio(0.99),
             max_suspects: 10,
+            changes: Changes::default(),
             patch_request: Requests::default(),
         }
+    }
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self { file: None, max_age: Duration::from_secs(24 * 3600) }
     }
 }
 

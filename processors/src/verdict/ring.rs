@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use backtrail_localize::Slices;
 use backtrail_model::edges::EdgeSlice;
+use backtrail_model::log_motifs::LogMotifSlice;
 use backtrail_model::metrics::MetricSlice;
 use backtrail_model::spectra::SpectraSlice;
 use backtrail_model::time::Slice;
@@ -23,6 +24,7 @@ struct Parts {
     edges: Vec<Arc<EdgeSlice>>,
     spectra: Vec<Arc<SpectraSlice>>,
     metrics: Vec<Arc<MetricSlice>>,
+    logs: Vec<Arc<LogMotifSlice>>,
 }
 
 /// The slices that one revision is judged by.
@@ -30,6 +32,8 @@ struct Parts {
 pub(super) struct Selected<'a> {
     pub(super) baseline: Slices<'a>,
     pub(super) window: Slices<'a>,
+    /// The first slice of all.
+    pub(super) first: Option<Slice>,
     pub(super) baseline_slices: u64,
     pub(super) window_slices: u64,
 }
@@ -39,6 +43,7 @@ impl Parts {
         slices.edges.extend(self.edges.iter().map(|part| &**part));
         slices.spectra.extend(self.spectra.iter().map(|part| &**part));
         slices.metrics.extend(self.metrics.iter().map(|part| &**part));
+        slices.logs.extend(self.logs.iter().map(|part| &**part));
     }
 }
 
@@ -60,6 +65,10 @@ impl Ring {
         self.slices.entry(part.slice).or_default().metrics.push(Arc::clone(part));
     }
 
+    pub(super) fn add_logs(&mut self, part: &Arc<LogMotifSlice>) {
+        self.slices.entry(part.slice).or_default().logs.push(Arc::clone(part));
+    }
+
     /// Slices `first` to `last` belong to an incident.
     pub(super) fn mark_sick(&mut self, key: &str, first: Slice, last: Slice) {
         self.sick.insert(key.to_owned(), (first, last));
@@ -69,12 +78,14 @@ impl Ring {
     pub(super) fn select(&self, first: Slice, last: Slice, whole: bool) -> Selected<'_> {
         let mut selected = Selected::default();
         let from = if whole { first } else { first.max(Slice((last.0 + 1).saturating_sub(self.window))) };
-        for parts in self.slices.range(from..=last).map(|(_, parts)| parts) {
+        for (&slice, parts) in self.slices.range(from..=last) {
+            selected.first.get_or_insert(slice);
             selected.window_slices += 1;
             parts.add_to(&mut selected.window);
         }
         let quiet = self.slices.range(..first).rev().filter(|(slice, _)| !self.is_sick(**slice));
-        for (_, parts) in quiet.take(self.baseline as usize) {
+        for (&slice, parts) in quiet.take(self.baseline as usize) {
+            selected.first = Some(slice);
             selected.baseline_slices += 1;
             parts.add_to(&mut selected.baseline);
         }

@@ -1,3 +1,5 @@
+use backtrail_model::alert::Alert;
+use backtrail_model::change::ChangeKind;
 use backtrail_model::patch_request::PatchRequest;
 use backtrail_model::span::SpanFlags;
 use backtrail_model::span::SpanKind::Client;
@@ -220,4 +222,68 @@ fn a_given_window_is_judged_against_what_was_before_it() {
     assert_eq!((last.status, last.revision), (Status::Resolved, 9));
     assert_eq!(last.of_kind("service").next().map(|suspect| &*suspect.entity.service), Some("stock"));
     assert_eq!((last.provenance.baseline_slices, last.provenance.window_slices), (50, 10));
+}
+
+fn change(kind: ChangeKind, commit: &str, service: &str, slice: u64) -> Change {
+    let time = anomaly_trigger::Time(UnixNano(slice * SLICE_MICROS * 1000));
+    Change { kind, commit: commit.into(), service: service.into(), time, ..Change::default() }.bounded()
+}
+
+/// Commits and deploys: one of stock's shortly before the fault, one of another service's, one after it.
+fn changes() -> Vec<Change> {
+    let of = |commit: &str, service: &str, slice: u64| {
+        let commit_of = change(ChangeKind::Commit, commit, "", slice);
+        [commit_of, change(ChangeKind::Deploy, commit, service, slice)]
+    };
+    [of("guilty", "stock", 1047), of("bystander", "bank", 1047), of("later", "stock", 1058)].concat()
+}
+
+#[test]
+fn posted_changes_are_suspects_and_the_one_that_reached_the_sick_service_comes_first() {
+    let mut line = Line::new(1, &anomaly_trigger::Config::default(), &Config::default());
+    line.cx.shared().changes.post(changes());
+    let verdicts = verdicts(&line.outage(Fault::Slow));
+    let last = verdicts.last().expect("a verdict");
+    let commits: Vec<&str> = last.of_kind("change").map(|suspect| &*suspect.entity.commit).collect();
+    let places = ["guilty", "bystander"].map(|commit| commits.iter().position(|c| *c == commit));
+    assert!(places[0] < places[1] && !commits.contains(&"later"), "{commits:?}");
+    assert!(last.of_kind("change").all(|suspect| !suspect.score.formula.is_empty()));
+}
+
+#[test]
+fn changes_are_read_from_a_file_and_a_bad_one_is_refused_with_its_name() {
+    let file = std::env::temp_dir().join(format!("backtrail-changes-{}.json", std::process::id()));
+    std::fs::write(&file, serde_json::to_string(&changes()).expect("json")).expect("written");
+    let config = Config { changes: Changes { file: Some(file.clone()), ..Changes::default() }, ..Config::default() };
+    let last = verdicts(&run(1, Fault::Slow, &config)).pop().expect("a verdict");
+    assert!(last.of_kind("change").any(|suspect| suspect.entity.commit == "guilty"));
+    std::fs::write(&file, "7").expect("written");
+    let error = config.build(&Context::for_test("verdict")).err().expect("no changes").to_string();
+    std::fs::remove_file(&file).expect("removed");
+    assert!(error.contains("changes.file") && error.contains("not a list of changes"), "{error}");
+}
+
+#[test]
+fn without_changes_no_change_is_suspected() {
+    let last = verdicts(&run(1, Fault::Slow, &Config::default())).pop().expect("a verdict");
+    assert_eq!(last.of_kind("change").count(), 0);
+}
+
+#[test]
+fn a_posted_alert_is_judged_with_the_time_before_it_fired() {
+    let shift = anomaly_trigger::Shift { enabled: false, ..anomaly_trigger::Shift::default() };
+    let lead = backtrail_pipeline::Duration::from_secs(45);
+    let alerts = anomaly_trigger::Alerts { lead, ..anomaly_trigger::Alerts::default() };
+    let trigger = anomaly_trigger::Config { shift, alerts, ..anomaly_trigger::Config::default() };
+    let mut line = Line::new(1, &trigger, &Config::default());
+    let starts_at = UnixNano(1053 * SLICE_MICROS * 1000);
+    let alert =
+        Alert { id: "a".into(), service: "web".into(), summary: "web is slow".into(), starts_at, ..Alert::default() };
+    line.cx.shared().alerts.post([alert]);
+    let verdicts = verdicts(&line.outage(Fault::Slow));
+    let first = verdicts.first().expect("a verdict");
+    assert_eq!((first.detector.kind, &*first.detector.slo), (DetectorKind::Alert, "web is slow"));
+    assert_eq!(first.provenance.window_slices, 4);
+    // There are traces enough: they say who it is, whoever the alert names.
+    assert_eq!(first.of_kind("service").next().map(|suspect| &*suspect.entity.service), Some("stock"));
 }

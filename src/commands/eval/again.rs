@@ -47,6 +47,7 @@ pub(super) fn judge(case: &Case, replayed: &Replayed, options: &Options, floor: 
             spectra: replayed.spectra.iter().filter(|part| inside(part.slice)).map(|part| &**part).collect(),
             edges: replayed.edges.iter().filter(|part| inside(part.slice)).map(|part| &**part).collect(),
             metrics: replayed.metrics.iter().filter(|part| inside(part.slice)).map(|part| &**part).collect(),
+            logs: replayed.logs.iter().filter(|part| inside(part.slice)).map(|part| &**part).collect(),
         }
     };
     let (baseline, window) = (within(UnixNano(0), case.window.start), within(case.window.start, case.window.end));

@@ -9,6 +9,7 @@ use backtrail_model::spectra::SpectraSlice;
 use backtrail_model::verdict::{Entity, Suspect, Verdict};
 use serde_json::{Value, json};
 
+use super::alert;
 use super::case::{Case, inner_name};
 use crate::commands::incident::Replayed;
 
@@ -102,6 +103,7 @@ pub(super) fn judge(case: &Case, found: &Found<'_>, floor: &Scores) -> Judged {
     for (level, causes) in labelled.into_iter().filter(|(_, causes)| !causes.is_empty()) {
         ranks.insert(level, causes_ranks(&scores(found.suspects, level), causes));
     }
+    alert::rank_commit(&case.dir, found.suspects, &mut ranks);
     let services = found.suspects.iter().filter(|suspect| suspect.entity.kind == "service").take(TOP);
     Judged {
         id: case.id.clone(),

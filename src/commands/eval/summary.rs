@@ -35,7 +35,7 @@ pub(super) fn summarize(judged: &[Judged]) -> Vec<Row> {
         for class in std::iter::once("all").chain(classes) {
             let of_class: Vec<&Judged> =
                 cases.iter().copied().filter(|case| class == "all" || case.class == class).collect();
-            for level in ["service", "inner", "edge", "function"] {
+            for level in ["service", "inner", "edge", "function", "commit"] {
                 rows.extend(row(system, class, level, &of_class));
             }
         }

@@ -68,6 +68,7 @@ fn title(measure: Measure) -> &'static str {
         Measure::RequestDuration => "request duration",
         Measure::ErrorShare => "share of errors",
         Measure::ErrorRate => "error rate",
+        Measure::Other => "level",
     }
 }
 

@@ -166,6 +166,27 @@ pub fn find(name: &str, unit: &str) -> Option<Known> {
     Some(Known { quantity: Quantity::Of(measure), current: None, rank: 0, client, scale })
 }
 
+/// A gauge that neither the table nor a pattern knows, as it is: whatever it measures, it may say that something
+/// changed. Names past 120 bytes, and those that describe the process of collecting, are left out.
+///
+/// ```
+/// # use backtrail_wire::metrics::{Quantity, names::other};
+/// # use backtrail_model::metrics::Measure;
+/// assert_eq!(other("checkout_p99_ms").unwrap().quantity, Quantity::Of(Measure::Other));
+/// assert!(other("scrape_duration_seconds").is_none());
+/// ```
+pub fn other(name: &str) -> Option<Known> {
+    let about_collecting = ["scrape_", "otelcol_", "up", "target_info"];
+    let plain = !name.is_empty()
+        && name.len() <= 120
+        && !about_collecting.iter().any(|own| match own.strip_suffix('_') {
+            Some(_) => name.starts_with(own),
+            None => name == *own,
+        });
+    let quantity = Quantity::Of(Measure::Other);
+    plain.then_some(Known { quantity, current: None, rank: 0, client: false, scale: 1.0 })
+}
+
 /// The name without its suffixes of unit and kind, and what the unit's suffix says.
 fn base_of(name: &str) -> (&str, f64) {
     let (mut base, mut scale) = (name, 1.0);

@@ -104,6 +104,8 @@ fn gauges_and_counters_are_read_with_who_was_measured() {
     let who = "cart cart-1 n1".to_owned();
     let expected = [
         ("", "k8s.pod.cpu.usage", Shape::Level, 0.5),
+        // Nobody knows its name, but it is a gauge.
+        ("", "weather", Shape::Level, 21.0),
         ("", "process.cpu.time", Shape::Cumulative, 7.0),
         ("main", "db.client.connections.usage", Shape::Level, 3.0),
         ("", "http_requests_total", Shape::Cumulative, 30.0),

@@ -1,0 +1,121 @@
+//! What comes in from outside the telemetry and is shared by all nodes: changes and alerts. Both boards are bounded and
+//! count what they had to forget.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use backtrail_model::alert::Alert;
+use backtrail_model::change::Change;
+use parking_lot::Mutex;
+
+/// Most changes that are remembered: a busy week of a large company.
+const MOST_CHANGES: usize = 5000;
+/// Most alerts that wait to be looked at.
+const MOST_ALERTS: usize = 1000;
+
+/// Changes that were posted. The same id twice is one change, and the later post counts.
+#[derive(Default)]
+pub struct ChangeBoard {
+    inner: Mutex<Remembered>,
+}
+
+#[derive(Default)]
+struct Remembered {
+    by_id: BTreeMap<String, Arc<Change>>,
+    forgotten: u64,
+}
+
+impl ChangeBoard {
+    /// Adds changes; past the bound the oldest ones are forgotten.
+    pub fn post(&self, changes: impl IntoIterator<Item = Change>) {
+        let mut inner = self.inner.lock();
+        for change in changes {
+            inner.by_id.insert(change.id.clone(), Arc::new(change));
+            if inner.by_id.len() > MOST_CHANGES {
+                let oldest = inner.by_id.values().min_by_key(|change| change.time).map(|change| change.id.clone());
+                if let Some(id) = oldest {
+                    inner.by_id.remove(&id);
+                    inner.forgotten += 1;
+                }
+            }
+        }
+    }
+
+    /// All of them, in order of id.
+    pub fn all(&self) -> Vec<Arc<Change>> {
+        self.inner.lock().by_id.values().map(Arc::clone).collect()
+    }
+
+    /// How many were forgotten.
+    pub fn forgotten(&self) -> u64 {
+        self.inner.lock().forgotten
+    }
+}
+
+/// Alerts in the order in which they were posted. A reader remembers up to where it has read, so that several can.
+#[derive(Default)]
+pub struct AlertBoard {
+    inner: Mutex<Posted>,
+}
+
+#[derive(Default)]
+struct Posted {
+    /// Number of the first alert in the list.
+    first: u64,
+    list: VecDeque<Alert>,
+}
+
+impl AlertBoard {
+    /// Adds alerts; past the bound the oldest ones are forgotten, read or not.
+    pub fn post(&self, alerts: impl IntoIterator<Item = Alert>) {
+        let mut inner = self.inner.lock();
+        for alert in alerts {
+            inner.list.push_back(alert);
+            if inner.list.len() > MOST_ALERTS {
+                inner.list.pop_front();
+                inner.first += 1;
+            }
+        }
+    }
+
+    /// The alerts from number `read` on, how many before them were forgotten unread, and the number to go on with.
+    pub fn after(&self, read: u64) -> (Vec<Alert>, u64, u64) {
+        let inner = self.inner.lock();
+        let from = read.max(inner.first);
+        let alerts = inner.list.iter().skip((from - inner.first) as usize).cloned().collect();
+        (alerts, from - read, inner.first + inner.list.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backtrail_model::moment::Time;
+    use backtrail_model::time::UnixNano;
+
+    use super::*;
+
+    #[test]
+    fn a_change_posted_twice_is_one_and_the_oldest_is_forgotten_first() {
+        let board = ChangeBoard::default();
+        let change = |n: usize| Change { id: n.to_string(), time: Time(UnixNano(n as u64)), ..Change::default() };
+        board.post([change(7), Change { subject: "again".into(), ..change(7) }]);
+        let all = board.all();
+        assert_eq!((all.len(), &*all[0].subject, board.forgotten()), (1, "again", 0));
+        board.post((8..8 + MOST_CHANGES).map(change));
+        assert_eq!((board.all().len(), board.forgotten()), (MOST_CHANGES, 1));
+        assert!(board.all().iter().all(|change| change.id != "7"));
+    }
+
+    #[test]
+    fn readers_get_each_alert_once_and_hear_what_they_missed() {
+        let board = AlertBoard::default();
+        let alert = |n: usize| Alert { id: n.to_string(), ..Alert::default() };
+        board.post([alert(0), alert(1)]);
+        let (alerts, missed, next) = board.after(0);
+        assert_eq!((alerts.len(), missed, next), (2, 0, 2));
+        assert_eq!(board.after(next), (Vec::new(), 0, 2));
+        board.post((2..5 + MOST_ALERTS).map(alert));
+        let (alerts, missed, next) = board.after(next);
+        assert_eq!((alerts.len(), missed, next as usize), (MOST_ALERTS, 3, MOST_ALERTS + 5));
+    }
+}
