@@ -115,6 +115,7 @@ pub(crate) struct Demo {
 
 /// `backtrail eval`.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub(crate) struct Eval {
     /// Cases (folders with a `truth.json`) or folders of cases
     #[arg(required = true, value_name = "DIR")]
@@ -151,7 +152,7 @@ pub(crate) struct Eval {
 }
 
 fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
-    text.parse::<backtrail_pipeline::Duration>().map(|duration| duration.0).map_err(|error| error.to_string())
+    text.parse::<backtrail_pipeline::Duration>().map(|duration| duration.0)
 }
 
 /// `backtrail validate`.

@@ -2,6 +2,7 @@
 //! ([`sparse`](crate::sparse)), and the change that explains it, or none ([`changes`](crate::changes)).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use backtrail_model::change::{Change, ChangedFile};
 use backtrail_model::patch_request::RecentChange;
@@ -133,7 +134,7 @@ fn places(judgement: &Judgement, service: &str, onset: UnixNano) -> Vec<Symptom>
 }
 
 /// Puts the ranking by other witnesses in the place of that by traces.
-fn replace_services(judgement: &mut Judgement, services: &BTreeMap<std::sync::Arc<str>, Witnesses>, options: &Options) {
+fn replace_services(judgement: &mut Judgement, services: &BTreeMap<Arc<str>, Witnesses>, options: &Options) {
     let of_traces = std::mem::take(&mut judgement.suspects);
     let (old, rest): (Vec<Suspect>, Vec<Suspect>) =
         of_traces.into_iter().partition(|suspect| suspect.entity.kind == "service");
@@ -145,7 +146,7 @@ fn replace_services(judgement: &mut Judgement, services: &BTreeMap<std::sync::Ar
     for (service, witnesses) in services {
         suspects.retain(|suspect| *suspect.entity.service != **service);
         suspects.push(suspect(service, witnesses, options));
-        judgement.services.entry(service.clone()).or_default().total = witnesses.total;
+        judgement.services.entry(Arc::clone(service)).or_default().total = witnesses.total;
     }
     suspects.sort_by(|a, b| b.score.total.total_cmp(&a.score.total).then_with(|| a.entity.cmp(&b.entity)));
     let scores: Vec<f64> = suspects.iter().map(|suspect| suspect.score.total).collect();
@@ -154,7 +155,8 @@ fn replace_services(judgement: &mut Judgement, services: &BTreeMap<std::sync::Ar
     }
     suspects.truncate(options.suspects);
     let (first, tied) = (scores[0], scores.get(1).is_some_and(|second| *second >= scores[0]));
-    judgement.confidence.level = if tied { "inconclusive" } else { level(options, first) }.to_owned();
+    let level = if tied { "inconclusive" } else { level(options, first) };
+    level.clone_into(&mut judgement.confidence.level);
     judgement.confidence.score = first;
     judgement.confidence.reasons = vec![format!(
         "fewer than {} traces: judged by new log statements, shifted series and the alert, score {first:.2}",

@@ -73,7 +73,7 @@ fn region_entity(region: &Region) -> Entity {
         // A statement with a code location says where it stands.
         let at = [&region.before, &region.expected].into_iter().find_map(|event| event.name.rsplit_once('#'));
         if let Some((place, line)) = at {
-            entity.function = place.to_owned();
+            place.clone_into(&mut entity.function);
             entity.line = line.parse().ok();
         }
     }

@@ -58,7 +58,9 @@ fn sorted(rows: &[Row], batches: &[Arc<TraceBatch>]) -> Vec<Row> {
     let mut sorted = Vec::with_capacity(rows.len());
     for trace in parts.chunk_by(|a, b| a.0 == b.0) {
         let first = sorted.len();
-        trace.iter().for_each(|(_, part)| sorted.extend_from_slice(part));
+        for (_, part) in trace {
+            sorted.extend_from_slice(part);
+        }
         if trace.len() > 1 {
             sorted[first..].sort_by_key(|row: &Row| {
                 let record = &batches[row.batch as usize].records[row.record as usize];

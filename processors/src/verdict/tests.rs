@@ -84,7 +84,9 @@ impl Line {
         for n in 0..40 {
             let (start, id) = (slice * SLICE_MICROS + n * 300_000, slice * 100 + n);
             let mut list = if n % 4 == 3 { payment(id, start) } else { request(id, start, fault) };
-            list.iter_mut().for_each(|span| span.weight *= self.one_of);
+            for span in list.iter_mut() {
+                span.weight *= self.one_of;
+            }
             let shard = id as usize % self.shards.len();
             self.sent += 1;
             let passed = self.shards[shard].send(Data::Traces(Arc::new(traces(&self.cx, id, &[list]))));
@@ -170,7 +172,10 @@ fn weights_are_no_observations() {
     assert!((tenth.provenance.sampled_share - 0.1).abs() < 1e-12);
     // The same traces came, so the same is significant: ten times the weight adds no certainty.
     let scores = |verdict: &Document| -> Vec<(String, f64)> {
-        verdict.of_kind("service").map(|suspect| (suspect.entity.service.clone(), suspect.score.errors)).collect()
+        verdict
+            .of_kind("service")
+            .map(|suspect| (suspect.entity.service.clone(), suspect.score.parts["errors"]))
+            .collect()
     };
     assert_eq!(scores(&all), scores(&tenth));
 }
@@ -272,7 +277,7 @@ fn without_changes_no_change_is_suspected() {
 #[test]
 fn a_posted_alert_is_judged_with_the_time_before_it_fired() {
     let shift = anomaly_trigger::Shift { enabled: false, ..anomaly_trigger::Shift::default() };
-    let lead = backtrail_pipeline::Duration::from_secs(45);
+    let lead = Duration::from_secs(45);
     let alerts = anomaly_trigger::Alerts { lead, ..anomaly_trigger::Alerts::default() };
     let trigger = anomaly_trigger::Config { shift, alerts, ..anomaly_trigger::Config::default() };
     let mut line = Line::new(1, &trigger, &Config::default());

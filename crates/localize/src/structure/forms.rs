@@ -43,6 +43,9 @@ pub struct Forms {
     pub(super) unordered: f64,
 }
 
+/// A path's steps, its baseline traces by cell, and its traces in the window, weighted.
+type Counted<'a> = (&'a Arc<[StepHash]>, BTreeMap<usize, u64>, u64);
+
 impl Forms {
     /// Numbers the steps of these chains. `sampled_share` turns weighted counts into observed ones.
     pub fn new(baseline: &Stretch<'_>, window: &Stretch<'_>, sampled_share: f64, chains: &[Chain]) -> Self {
@@ -55,7 +58,7 @@ impl Forms {
             builder.add(step, hash);
         }
         let scale = sampled_share / UNIT;
-        let mut traces: BTreeMap<PathHash, (&Arc<[StepHash]>, BTreeMap<usize, u64>, u64)> = BTreeMap::new();
+        let mut traces: BTreeMap<PathHash, Counted<'_>> = BTreeMap::new();
         for (cell, part) in baseline.parts() {
             for (hash, count) in &part.paths.paths {
                 let path = traces.entry(*hash).or_insert_with(|| (&count.steps, BTreeMap::new(), 0));
@@ -93,7 +96,8 @@ struct Builder {
 impl Builder {
     /// Steps come in order, so those of a context come together.
     fn add(&mut self, step: &Arc<Step>, hash: StepHash) {
-        let of_context = |step: &Step| (step.service.clone(), step.entry.clone(), step.chain, step.previous.clone());
+        let of_context =
+            |step: &Step| (Arc::clone(&step.service), Arc::clone(&step.entry), step.chain, step.previous.clone());
         let forms = &mut self.forms;
         if forms.steps.last().is_none_or(|last| of_context(&last.step) != of_context(step)) {
             forms.contexts.push(Vec::new());

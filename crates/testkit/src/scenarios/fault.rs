@@ -138,7 +138,7 @@ impl Plan {
             }
             Class::RetryStorm => {
                 let mine = topology.services[service].operations.clone();
-                let calls = topology.operations.iter_mut().flat_map(|operation| operation.calls_mut());
+                let calls = topology.operations.iter_mut().flat_map(super::topology::Operation::calls_mut);
                 calls.filter(|call| mine.contains(&call.operation)).for_each(|call| call.attempts = 4);
                 let share = random.random_range(0.4..0.8);
                 self.faults.push(everywhere(1.0, Effect::Slow(1.0 + share + share * share, 0)));

@@ -178,7 +178,7 @@ impl Topology {
         for _ in 0..calls {
             if let Some(callee) = self.callee(of.tier, TREE[depth] - tree.min(TREE[depth]), random) {
                 tree += self.operations[callee].tree;
-                pending.push(self.call(callee, of.tier, random));
+                pending.push(Self::call(callee, of.tier, random));
             }
         }
         while !pending.is_empty() {
@@ -219,7 +219,7 @@ impl Topology {
         (!from.is_empty()).then(|| from[random.random_range(0..from.len())])
     }
 
-    fn call(&self, operation: usize, tier: usize, random: &mut SmallRng) -> Call {
+    fn call(operation: usize, tier: usize, random: &mut SmallRng) -> Call {
         Call {
             operation,
             share: if random.random_bool(0.3) { random.random_range(0.2..0.8) } else { 1.0 },
