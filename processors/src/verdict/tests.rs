@@ -84,7 +84,7 @@ impl Line {
         for n in 0..40 {
             let (start, id) = (slice * SLICE_MICROS + n * 300_000, slice * 100 + n);
             let mut list = if n % 4 == 3 { payment(id, start) } else { request(id, start, fault) };
-            for span in list.iter_mut() {
+            for span in &mut list {
                 span.weight *= self.one_of;
             }
             let shard = id as usize % self.shards.len();
