@@ -23,7 +23,7 @@ pub(crate) async fn changes(State(source): Shared, body: Bytes) -> Response {
         Ok(taken) => {
             let rejected: Vec<String> =
                 taken.rejected.iter().map(|rejected| format!("{}: {}", rejected.place, rejected.why)).collect();
-            answer(&source, taken.changes, &rejected, |source, changes| source.post_changes(changes))
+            answer(&source, taken.changes, &rejected, Source::post_changes)
         }
         Err(error) => refused(&error.to_string(), &[]),
     }
@@ -33,7 +33,7 @@ pub(crate) async fn changes(State(source): Shared, body: Bytes) -> Response {
 pub(crate) async fn alerts(State(source): Shared, body: Bytes) -> Response {
     let Ok(text) = std::str::from_utf8(&body) else { return refused("the body is no UTF-8", &[]) };
     match alert::read(text) {
-        Ok(taken) => answer(&source, taken.alerts, &taken.rejected, |source, alerts| source.post_alerts(alerts)),
+        Ok(taken) => answer(&source, taken.alerts, &taken.rejected, Source::post_alerts),
         Err(error) => refused(&error.to_string(), &[]),
     }
 }

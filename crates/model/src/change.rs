@@ -154,7 +154,9 @@ impl Change {
             &mut self.old,
             &mut self.new,
         ];
-        texts.into_iter().for_each(|text| shorten(text, MOST_TEXT));
+        for text in texts {
+            shorten(text, MOST_TEXT);
+        }
         shorten(&mut self.diff, MOST_DIFF);
         self.files.truncate(MOST_FILES);
         for file in &mut self.files {

@@ -255,7 +255,7 @@ fn without_changes_no_change_is_suspected() {
 #[test]
 fn a_posted_alert_is_judged_with_the_time_before_it_fired() {
     let shift = anomaly_trigger::Shift { enabled: false, ..anomaly_trigger::Shift::default() };
-    let lead = backtrail_pipeline::Duration::from_secs(45);
+    let lead = Duration::from_secs(45);
     let alerts = anomaly_trigger::Alerts { lead, ..anomaly_trigger::Alerts::default() };
     let trigger = anomaly_trigger::Config { shift, alerts, ..anomaly_trigger::Config::default() };
     let mut line = Line::new(1, &trigger, &Config::default());
