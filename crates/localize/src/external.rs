@@ -165,3 +165,68 @@ pub fn identity(text: &str) -> Option<String> {
         .collect();
     (!found.is_empty()).then(|| found.join(" "))
 }
+
+#[cfg(test)]
+mod tests {
+    use backtrail_model::Slice;
+    use backtrail_model::metrics::SeriesKey;
+    use backtrail_model::spectra::{Entry, SpectraSlice, TraceGroup};
+
+    use super::*;
+
+    fn shift(service: &str, name: &str, measure: Measure, before: f64, now: f64) -> Shift {
+        let empty: Arc<str> = "".into();
+        let (instance, node, part) = (Arc::clone(&empty), Arc::clone(&empty), empty);
+        let key = SeriesKey { service: service.into(), instance, node, part, measure, name: name.into() };
+        Shift { key, before, now, z: 50.0, since: UnixNano(60_000_000_000), step: 15.0 }
+    }
+
+    fn kinds(shifts: Vec<Shift>, list: Vec<Symptom>, entry: &str, service: &str) -> Vec<&'static str> {
+        let mut spectra = SpectraSlice::new(Slice(0));
+        let entry = Entry { service: entry.into(), route: "GET /".into() };
+        spectra.groups.insert(TraceGroup { entry, signature: 1, error: false, latency: 3 }, 256);
+        let window = Slices { spectra: vec![&spectra], ..Slices::default() };
+        let symptoms = Symptoms { list, shifts, ..Symptoms::default() };
+        external(&symptoms, &window, service).into_iter().map(|cause| cause.kind).collect()
+    }
+
+    #[test]
+    fn demand_is_from_outside_only_at_an_entry_and_failures_are_no_demand() {
+        let rate = |name: &str| vec![shift("web", name, Measure::Other, 900.0, 5700.0)];
+        assert_eq!(kinds(rate("requests_per_sec"), Vec::new(), "web", "web"), ["surge"]);
+        assert!(kinds(rate("requests_per_sec"), Vec::new(), "gate", "web").is_empty());
+        assert!(kinds(rate("http_5xx_requests_per_sec"), Vec::new(), "web", "web").is_empty());
+        assert!(kinds(rate("query_count_per_request"), Vec::new(), "web", "web").is_empty());
+    }
+
+    #[test]
+    fn a_stranger_on_a_full_machine_is_a_neighbour_unless_the_service_itself_takes_more() {
+        let shifts = |own: f64| {
+            vec![
+                shift("node-1", "node_cpu_utilization", Measure::Other, 0.3, 0.98),
+                shift("export", "container_cpu_usage", Measure::CpuUsage, 0.0, 5.0),
+                shift("web", "container_cpu_usage", Measure::CpuUsage, 0.8, own),
+            ]
+        };
+        assert_eq!(kinds(shifts(0.9), Vec::new(), "web", "web"), ["neighbour"]);
+        assert!(kinds(shifts(9.0), Vec::new(), "web", "web").is_empty());
+        assert!(kinds(shifts(0.9)[1..].to_vec(), Vec::new(), "web", "web").is_empty());
+    }
+
+    #[test]
+    fn one_record_that_fails_again_and_again_is_told_from_many_that_fail() {
+        let symptom = |examples: &[&str]| Symptom {
+            source: Source::Log,
+            service: "web".into(),
+            text: "ERROR bad latitude".into(),
+            since: UnixNano(5),
+            weight: 9.0,
+            examples: examples.iter().map(|text| Arc::from(*text)).collect(),
+        };
+        let one = vec![symptom(&["bad, record_id=7 try=1", "bad, record_id=7 try=2"])];
+        let many = vec![symptom(&["bad, record_id=7", "bad, record_id=8"])];
+        assert_eq!(kinds(Vec::new(), one, "gate", "web"), ["record"]);
+        assert!(kinds(Vec::new(), many, "gate", "web").is_empty());
+        assert!(kinds(Vec::new(), vec![symptom(&["bad, request_id=7"])], "gate", "web").is_empty());
+    }
+}

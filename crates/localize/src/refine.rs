@@ -155,8 +155,8 @@ fn replace_services(judgement: &mut Judgement, services: &BTreeMap<Arc<str>, Wit
     }
     suspects.truncate(options.suspects);
     let (first, tied) = (scores[0], scores.get(1).is_some_and(|second| *second >= scores[0]));
-    let level = if tied { "inconclusive" } else { level(options, first) };
-    level.clone_into(&mut judgement.confidence.level);
+    let sure = if tied { "inconclusive" } else { level(options, first) };
+    sure.clone_into(&mut judgement.confidence.level);
     judgement.confidence.score = first;
     judgement.confidence.reasons = vec![format!(
         "fewer than {} traces: judged by new log statements, shifted series and the alert, score {first:.2}",
@@ -192,5 +192,60 @@ fn suspect(service: &str, witnesses: &Witnesses, options: &Options) -> Suspect {
         ochiai: String::new(),
         confidence: level(options, total).into(),
         why: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backtrail_model::change::read;
+    use backtrail_model::log_motifs::{LogMotifSlice, MotifCounts, MotifKey};
+    use backtrail_model::time::Slice;
+
+    use super::*;
+    use crate::judge::judge;
+
+    const MINUTE: u64 = 60_000_000_000;
+
+    fn records(service: &str, severity: u8, text: &str, minutes: std::ops::Range<u64>) -> LogMotifSlice {
+        let mut slice = LogMotifSlice::new(Slice(0));
+        for time in minutes.map(|minute| UnixNano(minute * MINUTE)) {
+            let key = MotifKey { service: service.into(), template: text.into(), severity };
+            slice.add(key, MotifCounts { count: 3, in_traces: 0, first: time, last: time, example: text.into() });
+        }
+        slice
+    }
+
+    #[test]
+    fn without_traces_logs_and_the_alert_name_the_service_and_the_change_that_touches_what_they_say() {
+        let quiet = [records("cart", 9, "served", 1..60), records("web", 9, "served", 1..60)];
+        let now =
+            [records("cart", 17, "ledger is closed", 60..70), records("web", 17, "upstream cart returned 503", 61..70)];
+        let baseline = Slices { logs: quiet.iter().collect(), ..Slices::default() };
+        let window = Slices { logs: now.iter().collect(), ..Slices::default() };
+        let text = format!(
+            r#"[{{"time": {}, "commit": "guilty", "diff": "+ ledger.close()", "subject": "x"}},
+                {{"time": {}, "commit": "newer", "diff": "+ paint()", "subject": "y"}}]"#,
+            57 * MINUTE,
+            58 * MINUTE
+        );
+        let list = read(&text).expect("changes").changes;
+        let options = Options::default();
+        let mut judgement = judge(&baseline, &window, &options);
+        let known = Known {
+            alert: Some(AlertText { service: "web", summary: "web fails", metric: "" }),
+            changes: list.iter().collect(),
+            since: UnixNano(60 * MINUTE),
+            begin: UnixNano(0),
+        };
+        refine(&mut judgement, &baseline, &window, &known, &options);
+        let first =
+            |kind: &str| judgement.suspects.iter().find(|suspect| suspect.entity.kind == kind).expect("a suspect");
+        // All records are about cart, the alert alone is about web: a tie is no verdict.
+        assert_eq!(judgement.confidence.level, "inconclusive");
+        assert_eq!((first("service").score.total, &*first("service").entity.service), (0.5, "cart"));
+        assert_eq!(&*first("change").entity.commit, "guilty");
+        assert!(judgement.cause.contains("\"x\""), "{}", judgement.cause);
+        let evidence: Vec<&str> = first("change").why.iter().map(String::as_str).collect();
+        assert!(judgement.evidence.iter().any(|e| evidence.contains(&&*e.id) && e.says.contains("ledg")));
     }
 }

@@ -112,6 +112,7 @@ impl Symptoms {
         if let Some(alert) = alert.filter(|alert| !alert.service.is_empty()) {
             let service: Arc<str> = alert.service.into();
             let since = out.onset(&service).unwrap_or(UnixNano::MAX);
+            out.named_series(alert, &service, since);
             let text = format!("{} {}", alert.summary, alert.metric);
             let symptom = Symptom { source: Source::Alert, service, text, since, weight: 1.0, examples: Vec::new() };
             out.list.push(symptom);
@@ -123,6 +124,23 @@ impl Symptoms {
     pub fn onset(&self, service: &str) -> Option<UnixNano> {
         let own = self.list.iter().filter(|symptom| &*symptom.service == service && symptom.since != UnixNano::MAX);
         own.map(|symptom| symptom.since).min()
+    }
+
+    /// The series that the alert watches has left what somebody allows, if not its past: it counts as much as one that
+    /// just passes the gate.
+    fn named_series(&mut self, alert: AlertText<'_>, service: &Arc<str>, since: UnixNano) {
+        let known = |shift: &Shift| shift.key.service == *service && &*shift.key.name == alert.metric;
+        if alert.metric.is_empty() || self.shifts.iter().any(known) {
+            return;
+        }
+        self.list.push(Symptom {
+            source: Source::Metric,
+            service: Arc::clone(service),
+            text: alert.metric.to_owned(),
+            since,
+            weight: (1.0 + universal_threshold(self.shifts.len().max(2)).sqrt()).ln(),
+            examples: Vec::new(),
+        });
     }
 
     fn logs(&mut self, baseline: &[&LogMotifSlice], window: &[&LogMotifSlice]) {
@@ -274,4 +292,91 @@ fn shift(key: &SeriesKey, quiet: &BTreeSet<Scrape>, now: &BTreeSet<Scrape>) -> O
     let step = last.since(first).as_secs_f64() / (now.len() - 1).max(1) as f64;
     let z = ((now_value - before) / spread).clamp(-MOST_Z, MOST_Z);
     Some(Shift { key: key.clone(), before, now: now_value, z, since, step })
+}
+
+#[cfg(test)]
+mod tests {
+    use backtrail_model::time::Slice;
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// One record of a statement in each of the given seconds.
+    fn records(severity: u8, text: &str, seconds: impl IntoIterator<Item = u64>) -> LogMotifSlice {
+        let mut slice = LogMotifSlice::new(Slice(0));
+        for second in seconds {
+            let key = MotifKey { service: "cart".into(), template: text.into(), severity };
+            let time = UnixNano(second * SECOND);
+            let counts = MotifCounts { count: 1, in_traces: 0, first: time, last: time, example: text.into() };
+            slice.add(key, counts);
+        }
+        slice
+    }
+
+    fn series(name: &str, seconds: std::ops::Range<u64>, value: impl Fn(u64) -> f64) -> MetricSlice {
+        let mut slice = MetricSlice::new(Slice(0));
+        let [service, name]: [Arc<str>; 2] = ["cart".into(), name.into()];
+        let empty: Arc<str> = "".into();
+        let (instance, node, part) = (Arc::clone(&empty), Arc::clone(&empty), empty);
+        let key = SeriesKey { service, instance, node, part, measure: Measure::Other, name };
+        for second in seconds.step_by(60) {
+            slice.add(key.clone(), Scrape::new(UnixNano(second * SECOND), value(second)));
+        }
+        slice
+    }
+
+    fn found(symptoms: &Symptoms) -> Vec<(Source, &str, u64)> {
+        let of = |symptom: &Symptom| (symptom.source, symptom.since.0 / SECOND);
+        symptoms.list.iter().map(|symptom| (of(symptom).0, symptom.text.as_str(), of(symptom).1)).collect()
+    }
+
+    #[test]
+    fn statements_that_were_silent_are_new_and_those_that_come_seldom_are_not() {
+        let quiet = [records(17, "seldom", [100, 1900]), records(9, "usual", (0..3600).step_by(60))];
+        let now = [
+            records(17, "broken ledger", (3600..3700).step_by(10)),
+            records(17, "seldom", [3650]),
+            records(9, "usual", [3660]),
+            records(9, "begun", (3600..3700).step_by(10)),
+            records(5, "chatty", (3600..3700).step_by(10)),
+        ];
+        let (baseline, window) = (
+            Slices { logs: quiet.iter().collect(), ..Slices::default() },
+            Slices { logs: now.iter().collect(), ..Slices::default() },
+        );
+        let symptoms = Symptoms::new(&baseline, &window, None, UnixNano(0));
+        assert_eq!(found(&symptoms), [(Source::Log, "ERROR broken ledger", 3600), (Source::Log, "DEBUG chatty", 3600)]);
+        assert!(symptoms.usual.contains("usual") && !symptoms.usual.contains("ledg"), "{:?}", symptoms.usual);
+        assert_eq!(symptoms.onset("cart"), Some(UnixNano(3600 * SECOND)));
+    }
+
+    #[test]
+    fn a_series_of_any_name_that_leaves_its_past_is_a_symptom_whichever_way_it_goes() {
+        let jitter = |second: u64| (second / 60 % 5) as f64;
+        let quiet = [
+            series("db_cpu_pct", 0..3600, |s| 40.0 + jitter(s)),
+            series("served", 0..3600, |s| 90.0 + jitter(s)),
+            series("steady", 0..3600, jitter),
+        ];
+        let now = [
+            series("db_cpu_pct", 3600..4200, |s| if s < 3780 { 41.0 } else { 97.0 }),
+            series("served", 3600..4200, |s| 3.0 + jitter(s)),
+            series("steady", 3600..4200, jitter),
+        ];
+        let (baseline, window) = (
+            Slices { metrics: quiet.iter().collect(), ..Slices::default() },
+            Slices { metrics: now.iter().collect(), ..Slices::default() },
+        );
+        let alert = AlertText { service: "cart", summary: "slow", metric: "p99_ms" };
+        let symptoms = Symptoms::new(&baseline, &window, Some(alert), UnixNano(0));
+        let expected = [
+            (Source::Metric, "db_cpu_pct", 3780),
+            (Source::Metric, "served", 3600),
+            (Source::Metric, "p99_ms", 3600),
+            (Source::Alert, "slow p99_ms", 3600),
+        ];
+        assert_eq!(found(&symptoms), expected);
+        assert!(symptoms.shifts[0].z > 0.0 && symptoms.shifts[1].z < 0.0);
+    }
 }

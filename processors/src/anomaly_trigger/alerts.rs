@@ -219,11 +219,12 @@ mod tests {
         assert_eq!(alarms.hear(&board), 0);
         assert!(alarms.pass(UnixNano(100 * SECOND)).is_empty());
         let opened = alarms.pass(UnixNano(121 * SECOND));
-        // It fires in slice 6 and its trouble may have begun in slice 4.
+        // It fires two slices after the one in which its trouble may have begun.
+        let begun = alarms.grid.slice(UnixNano(70 * SECOND));
         assert_eq!(told(&opened), [(2, Status::Open), (3, Status::Updated)]);
         assert_eq!(
             (opened[0].opened, opened[0].detector.kind, &*opened[0].detector.slo),
-            (Slice(4), DetectorKind::Alert, "slow")
+            (begun, DetectorKind::Alert, "slow")
         );
         assert_eq!(opened[0].endpoint.service, "cart");
         assert_eq!(alarms.open().count(), 1);

@@ -133,8 +133,7 @@ pub(crate) fn judge(
         backtrail_localize::Slices {
             spectra: parts.iter().map(|slice| &slice.0).collect(),
             edges: parts.iter().map(|slice| &slice.1).collect(),
-            metrics: Vec::new(),
-            logs: Vec::new(),
+            ..backtrail_localize::Slices::default()
         }
     }
     backtrail_localize::judge(&slices(baseline), &slices(window), &backtrail_localize::Options::default())
