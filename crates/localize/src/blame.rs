@@ -70,6 +70,15 @@ impl Ledger {
         }
     }
 
+    /// Adds to what is normal for every accused service one event that was not yet seen. A baseline without any says
+    /// that they are rare, not that there are none: without it a handful in excess of nothing is a perfect score, however
+    /// near its gate. (Part C adds one execution for the same reason.)
+    pub(crate) fn doubt(&mut self) {
+        for blame in self.services.values_mut().filter(|blame| blame.gain > 0.0) {
+            blame.quiet += 1.0;
+        }
+    }
+
     /// Scores of all services with an excess.
     pub(crate) fn scores(&self) -> Scores {
         let scored = self.services.iter().filter(|(_, blame)| blame.gain > 0.0);
@@ -120,6 +129,18 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.charge_own(&"a".into(), 90.0, 10.0);
         assert!((ledger.scores()["a"] - 0.9_f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_few_events_in_excess_of_none_are_no_perfect_score_and_many_are() {
+        let score = |gain: f64| {
+            let mut ledger = Ledger::default();
+            ledger.charge_own(&"a".into(), gain, 0.0);
+            ledger.doubt();
+            ledger.scores()["a"]
+        };
+        assert!((score(1.0) - 0.5_f64.sqrt()).abs() < 1e-12);
+        assert!(score(100.0) > 0.99);
     }
 
     #[test]

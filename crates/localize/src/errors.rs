@@ -8,7 +8,7 @@ use crate::blocks::Stretch;
 use crate::causal::{Unexplained, unexplained};
 use crate::edge_blame::ServiceGraph;
 use crate::spectrum::UNIT;
-use crate::stats::{g_test, universal_threshold, weighted_median};
+use crate::stats::{disagrees, g_test, universal_threshold, weighted_median, xlogx};
 
 /// Operations with fewer baseline executions are compared with all traces of the baseline instead.
 const LEAST: f64 = 3.0;
@@ -24,7 +24,7 @@ pub struct ErrorFinding {
     pub errors: f64,
     /// Executions in the window.
     pub executions: f64,
-    /// Weighted median of the error shares of the blocks.
+    /// Share of the quiet executions that fail, 0 to 1.
     pub baseline_share: f64,
     /// Likelihood ratio that the share changed.
     pub g: f64,
@@ -67,8 +67,9 @@ struct Operation {
 /// Judges the error origins of every operation. `sampled_share` (0 to 1] turns weighted errors back into observed
 /// ones, because a G test counts observations; `graph` is the window's.
 ///
-/// Self errors `f` of `n` executions against the weighted median `p` of the block shares: over the gate if
-/// `G(p N, N, f, n) > 2 ln m`; excess `(f - p n)(1 - gate/G)`, Ochiai-shaped with `ep = p n`. The part of a service's
+/// Self errors `f` of `n` executions against the quiet share `p` (pooled; the median block where blocks disagree): over the gate if
+/// `G(p N, N, f, n) > 2 ln m`; excess `(f - p n)(1 - gate/G)`, Ochiai-shaped with `ep = p n + 1`, the
+/// one being an error that quiet times did not happen to show. The part of a service's
 /// errors that only its clients saw is charged to both ends of the call ([`unexplained`]), as gaps are in part L.
 pub fn errors(
     baseline: &Stretch<'_>,
@@ -188,6 +189,20 @@ fn collect(baseline: &Stretch<'_>, window: &Stretch<'_>, sampled_share: f64) -> 
     (found.into_values().collect(), family)
 }
 
+/// The share of quiet executions that fail: pooled, because most blocks of a service that fails once in a hundred show no
+/// error, and their median would call every error new. Where the blocks disagree some of them hold another fault, and the
+/// median block is believed. Source: FUSION.md, part C rule 2.
+fn quiet_share(blocks: &[Sums]) -> f64 {
+    let (n, f) = blocks.iter().fold((0.0, 0.0), |sums, block| (sums.0 + block.0, sums.1 + block.1));
+    let spread = |(n, f): Sums| xlogx(f) + xlogx(n - f) - xlogx(n);
+    let het = 2.0 * (blocks.iter().copied().map(spread).sum::<f64>() - spread((n, f)));
+    if disagrees(het, (blocks.len() as f64 - 1.0).max(0.0)) {
+        let mut shares: Vec<_> = blocks.iter().map(|&(n, f)| (f / n, n)).collect();
+        return weighted_median(&mut shares).unwrap_or(0.0);
+    }
+    if n > 0.0 { f / n } else { 0.0 }
+}
+
 /// (normal share, G that it changed); G is 0 where the share did not rise.
 fn statistic(operation: &Operation, block_of: &[usize]) -> (f64, f64) {
     let mut blocks: BTreeMap<usize, Sums> = BTreeMap::new();
@@ -195,9 +210,9 @@ fn statistic(operation: &Operation, block_of: &[usize]) -> (f64, f64) {
         let block = blocks.entry(block_of[cell]).or_default();
         *block = (block.0 + sums.0, block.1 + sums.1);
     }
-    let mut shares: Vec<_> = blocks.values().filter(|b| b.0 > 0.0).map(|&(n, f)| (f / n, n)).collect();
-    let before: f64 = shares.iter().map(|share| share.1).sum();
-    let normal = weighted_median(&mut shares).unwrap_or(0.0);
+    let blocks: Vec<Sums> = blocks.into_values().filter(|block| block.0 > 0.0).collect();
+    let before: f64 = blocks.iter().map(|block| block.0).sum();
+    let normal = quiet_share(&blocks);
     let (n, f) = operation.window;
     if n <= 0.0 || f / n <= normal {
         return (normal, 0.0);
@@ -241,5 +256,20 @@ fn charge(
             ledger.charge_edge(caller, callee, 0.0, 0.0, pair.counts.calls as f64 / UNIT);
         }
     }
+    ledger.doubt();
     (ledger, excesses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_errors_are_pooled_and_a_block_with_a_fault_of_its_own_is_not() {
+        let rare = [(100.0, 0.0), (100.0, 2.0), (100.0, 0.0), (100.0, 1.0), (100.0, 0.0)];
+        assert!((quiet_share(&rare) - 3.0 / 500.0).abs() < 1e-12);
+        let faulty = [(100.0, 0.0), (100.0, 70.0), (100.0, 0.0), (100.0, 1.0), (100.0, 0.0)];
+        assert!(quiet_share(&faulty).abs() < 1e-12);
+        assert!(quiet_share(&[]).abs() < 1e-12);
+    }
 }

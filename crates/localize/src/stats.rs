@@ -51,6 +51,19 @@ pub fn weighted_median(pairs: &mut [(f64, f64)]) -> Option<f64> {
     pairs.last().map(|pair| pair.0)
 }
 
+/// Whether a likelihood-ratio statistic says that blocks of the same thing disagree: it is above the 5 % bound for
+/// chi-squared with `dof` degrees of freedom, `dof + 2 sqrt(3 dof) + 6`. Source: Laurent and Massart 2000, lemma 1, with
+/// `x = 3`, as in FUSION.md, part C rule 2.
+///
+/// ```
+/// # use backtrail_localize::stats::disagrees;
+/// assert!(!disagrees(14.0, 7.0)); // twice the mean happens
+/// assert!(disagrees(30.0, 7.0));
+/// ```
+pub fn disagrees(het: f64, dof: f64) -> bool {
+    het > dof + 2.0 * (3.0 * dof).sqrt() + 6.0
+}
+
 /// The universal threshold `2 ln m`: the largest of `m` squared standard normal values stays below it as `m` grows.
 /// At least two tests are assumed. Source: Donoho and Johnstone 1994.
 ///

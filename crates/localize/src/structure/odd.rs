@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 use super::forms::Forms;
 use super::{Region, Shift, SickEdges};
-use crate::stats::{g_test, weighted_median, xlogx};
+use crate::stats::{disagrees, g_test, weighted_median, xlogx};
 
 /// Contexts with fewer baseline traces are not judged.
 const LEAST: f64 = 3.0;
@@ -112,7 +112,7 @@ fn quiet_shares(steps: &[u32], counts: &Counts, blocks: &[f64]) -> (Vec<f64>, f6
         .sum();
     let het = 2.0 * (spread - sums.iter().map(|&sum| xlogx(sum)).sum::<f64>() + xlogx(total));
     let dispersion = if dof > 0.0 { (het / dof).max(1.0) } else { 1.0 };
-    if het <= dof + 2.0 * (3.0 * dof).sqrt() + 6.0 {
+    if !disagrees(het, dof) {
         return (pooled, dispersion);
     }
     let median = |&step: &u32| {
