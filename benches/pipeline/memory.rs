@@ -29,12 +29,15 @@ pub(crate) fn run(scale: Scale) {
     }
     let (held, full) = (chain.held(), rss());
     chain.tick(Tick { arrival: UnixNano(start.0 + 31 * SECOND), watermark: UnixNano(start.0 + 20 * SECOND) });
-    // The allocator returns pages lazily; a little traffic is what makes it look.
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    for request in corpus.requests.iter().take(20) {
-        chain.request(Bytes::from(request.pass(pass + 1)), UnixNano(start.0 + 32 * SECOND));
+    // The allocator returns pages lazily, while others are asked for: some seconds of light traffic.
+    for step in 1..=15 {
+        let now = UnixNano(start.0 + 31 * SECOND + step * SECOND / 5);
+        for request in corpus.requests.iter().skip(step as usize * 5).take(5) {
+            chain.request(Bytes::from(request.pass(pass + 1)), now);
+        }
+        chain.tick(Tick { arrival: now, watermark: UnixNano(start.0 + 20 * SECOND) });
+        std::thread::sleep(std::time::Duration::from_millis(200));
     }
-    std::thread::sleep(std::time::Duration::from_millis(500));
     let after = rss();
     let mega = |bytes: u64| bytes as f64 / 1e6;
     let (used, left) = (full.saturating_sub(before), after.saturating_sub(before));

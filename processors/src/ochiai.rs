@@ -38,7 +38,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::counts::{Group, OpenSpectra, Test};
-use self::elements::{Elements, Shape};
+use self::elements::{Elements, Shape, ShapeId};
 use self::paths::{PathReader, Trace};
 use crate::slices::OpenSlices;
 
@@ -181,6 +181,7 @@ struct Reader {
     scratch: Scratch,
     /// What the children of each span say about it.
     below: Vec<Below>,
+    shapes: Vec<ShapeId>,
     /// In which slice each origin of the batch was counted last.
     versions_seen: Vec<Slice>,
     root: usize,
@@ -208,8 +209,11 @@ impl Reader {
         self.root = if head.root == NO_SPAN { 0 } else { (head.root - head.first) as usize };
         let any_failed = self.link(spans, parents, head.first);
         elements.begin_trace();
+        spectra.begin_trace(elements.generation());
+        self.shapes.clear();
         for (i, span) in spans.iter().enumerate() {
-            elements.touch(self.shape(spans, i));
+            let shape = elements.touch(self.shape(spans, i));
+            self.shapes.push(shape);
             if std::mem::replace(&mut self.versions_seen[span.origin as usize], slice) != slice {
                 spectra.count_version(&batch.origins[span.origin as usize]);
             }
@@ -224,7 +228,8 @@ impl Reader {
         }
         latency_tests(&self.times, &mut self.scratch, |i, callee, ns| {
             let callee = callee.map_or(Symbol::NONE, |child| spans[child].service);
-            spectra.count_test(Test { service: spans[i].service, operation: spans[i].operation, callee }, ns);
+            let test = Test { service: spans[i].service, operation: spans[i].operation, callee };
+            spectra.count_test(self.shapes[i], test, ns);
         });
     }
 

@@ -4,11 +4,28 @@ use std::sync::Arc;
 
 use backtrail_model::trace::{NO_SPAN, TraceBatch, TraceHead, TraceLog};
 
-/// Appends traces of one batch to another, self-contained: records, bytes, columns, origins and log records.
+/// Appends traces of one batch to another, self-contained: records, bytes with columns, origins and log records.
 pub(crate) struct Copier<'a> {
     from: &'a TraceBatch,
     /// Where each origin of `from` stands in the target, [`NO_SPAN`] if it is not there yet.
     origins: Vec<u32>,
+}
+
+/// An empty batch with room for copies of these traces of a batch, and no more.
+pub(crate) fn with_room<'a>(from: &TraceBatch, heads: impl Iterator<Item = &'a TraceHead>) -> TraceBatch {
+    let (mut spans, mut bytes, mut logs) = (0, 0, 0);
+    for head in heads {
+        spans += head.len as usize;
+        bytes += from.spans(head).iter().map(|record| from.stored(record).len()).sum::<usize>();
+        logs += head.log_len as usize;
+    }
+    TraceBatch {
+        records: Vec::with_capacity(spans),
+        parents: Vec::with_capacity(spans),
+        raw: Vec::with_capacity(bytes),
+        logs: Vec::with_capacity(logs),
+        ..TraceBatch::default()
+    }
 }
 
 impl<'a> Copier<'a> {
@@ -22,35 +39,19 @@ impl<'a> Copier<'a> {
         let (from, range) = (self.from, self.from.range(head));
         let (old_first, new_first) = (head.first, to.records.len() as u32);
         let moved = |index: u32| if index == NO_SPAN { NO_SPAN } else { index - old_first + new_first };
-        self.widen(to);
         for (index, record) in range.clone().zip(&from.records[range.clone()]) {
             let mut copy = *record;
-            copy.raw_offset = to.raw.len() as u32;
+            (copy.chunk, copy.raw_offset) = (0, to.raw.len() as u32);
             copy.origin = self.origin(record.origin, to);
-            to.raw.extend_from_slice(from.raw(record));
+            to.raw.extend_from_slice(from.stored(record));
             to.records.push(copy);
             to.parents.push(moved(from.parents[index]));
-            to.slots.extend_from_slice(from.slots_of(index));
-            to.slots.resize(to.records.len() * to.slot_count, backtrail_model::span::SlotValue::Absent);
         }
         let first_log = to.logs.len() as u32;
         to.logs.extend(from.logs_of(head).iter().map(|log| TraceLog { span: moved(log.span), ..*log }));
         let mut copy = TraceHead { first: new_first, root: moved(head.root), first_log, ..head.clone() };
         edit(&mut copy);
         to.traces.push(copy);
-    }
-
-    /// Gives the target as many columns as this batch has (they differ only around a reload).
-    fn widen(&self, to: &mut TraceBatch) {
-        if to.slot_count >= self.from.slot_count {
-            return;
-        }
-        let mut slots = Vec::with_capacity(to.records.len() * self.from.slot_count);
-        for index in 0..to.records.len() {
-            slots.extend_from_slice(to.slots_of(index));
-            slots.resize((index + 1) * self.from.slot_count, backtrail_model::span::SlotValue::Absent);
-        }
-        (to.slots, to.slot_count) = (slots, self.from.slot_count);
     }
 
     fn origin(&mut self, index: u32, to: &mut TraceBatch) -> u32 {

@@ -4,11 +4,13 @@
 pub mod ack;
 pub mod alert;
 pub mod change;
+pub mod columns;
 pub mod data;
 pub mod edges;
 pub mod histogram;
 pub mod ids;
 pub mod incident;
+pub mod lead;
 pub mod log;
 pub mod log_motifs;
 pub mod metrics;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::ids::{SpanId, TraceId};
+use crate::lead::Lead;
 use crate::symbols::Symbol;
 use crate::time::UnixNano;
 
@@ -84,6 +85,8 @@ impl SpanFlags {
     pub const CLAMPED: u16 = 1 << 11;
     /// The name was replaced by a normalized route.
     pub const ROUTE: u16 = 1 << 12;
+    /// Wanted attributes stand behind the span's bytes (see [`columns`](crate::columns)); only in traces.
+    pub const COLUMNS: u16 = 1 << 13;
 
     /// Whether all bits of `mask` are set.
     pub const fn has(self, mask: u16) -> bool {
@@ -98,8 +101,9 @@ impl SpanFlags {
 
 /// One span: what localization and sampling read, at a fixed size, and where its bytes lie.
 ///
-/// Offsets are relative to the buffer of the batch that holds the record ([`SpanBatch::buf`] or
-/// [`TraceBatch::raw`](crate::trace::TraceBatch)). The trace id stands beside the record, not in it.
+/// Offsets are relative to the buffer of the batch that holds the record ([`SpanBatch::buf`], or the
+/// [`chunk`](Self::chunk) of a [`TraceBatch`](crate::trace::TraceBatch)). The trace id stands beside the record, not in
+/// it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SpanRecord {
     /// The span's own id.
@@ -127,6 +131,8 @@ pub struct SpanRecord {
     pub raw_offset: u32,
     /// Its length in bytes.
     pub raw_len: u32,
+    /// Which bytes of a [`TraceBatch`](crate::trace::TraceBatch) hold it: 0 for its own, `n` for `shared[n - 1]`.
+    pub chunk: u32,
     /// Adjusted count in 1/256: how many spans this one stands for (`ot=th` of an upstream sampler); 256 is one.
     pub weight: u32,
     /// Flags.
@@ -137,6 +143,8 @@ pub struct SpanRecord {
     pub kind: SpanKind,
     /// `http.request.resend_count` and its relatives, saturating: 0 for the first attempt.
     pub resend: u8,
+    /// What of the message's beginning is left out of the bytes.
+    pub lead: Lead,
 }
 
 impl SpanRecord {

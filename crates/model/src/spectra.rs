@@ -65,6 +65,13 @@ pub struct Entry {
     pub route: Arc<str>,
 }
 
+impl Entry {
+    /// Whether both are the same entry point. Neighbours in a slice mostly share their strings, which shows at a glance.
+    pub fn is(&self, other: &Self) -> bool {
+        (Arc::ptr_eq(&self.service, &other.service) && Arc::ptr_eq(&self.route, &other.route)) || self == other
+    }
+}
+
 /// What traces are counted by.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct TraceGroup {

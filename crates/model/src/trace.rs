@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::columns::Columns;
 use crate::ids::TraceId;
-use crate::span::{Origin, SlotValue, SpanRecord};
+use crate::lead::Message;
+use crate::span::{Origin, SpanFlags, SpanRecord};
 use crate::symbols::Symbol;
 use crate::time::UnixNano;
 
@@ -75,7 +77,8 @@ pub struct TraceLog {
     pub severity: u8,
 }
 
-/// Decided traces. Self-contained: the bytes were copied out of the shard's arena.
+/// Decided traces: records in order, and the bytes that they point into. Most bytes are shared with the place where the
+/// traces waited, because few traces are kept and nobody reads the bytes of the others.
 #[derive(Clone, Debug, Default)]
 pub struct TraceBatch {
     /// The traces.
@@ -84,12 +87,10 @@ pub struct TraceBatch {
     pub records: Vec<SpanRecord>,
     /// Index of each record's parent among `records`, [`NO_SPAN`] if it is not there.
     pub parents: Vec<u32>,
-    /// The bytes that `raw_offset` and `raw_len` of the records point into.
+    /// Bytes of the batch itself: `chunk` 0 of the records.
     pub raw: Vec<u8>,
-    /// Values of the wanted attributes: `slots[record * slot_count + slot]`.
-    pub slots: Vec<SlotValue>,
-    /// How many columns `slots` has.
-    pub slot_count: usize,
+    /// Bytes that others hold too: `chunk` 1 and up.
+    pub shared: Vec<Arc<Vec<u8>>>,
     /// What `origin` of the records points into.
     pub origins: Vec<Arc<Origin>>,
     /// Log records of the traces, each trace's together, sorted by (time, span, severity) and then by what they say.
@@ -99,12 +100,12 @@ pub struct TraceBatch {
 impl TraceBatch {
     /// Takes everything out and keeps the memory.
     pub fn clear(&mut self) {
-        let Self { traces, records, parents, raw, slots, slot_count: _, origins, logs } = self;
+        let Self { traces, records, parents, raw, shared, origins, logs } = self;
         traces.clear();
         records.clear();
         parents.clear();
         raw.clear();
-        slots.clear();
+        shared.clear();
         origins.clear();
         logs.clear();
     }
@@ -124,14 +125,38 @@ impl TraceBatch {
         &self.logs[trace.first_log as usize..(trace.first_log + trace.log_len) as usize]
     }
 
-    /// The span's own protobuf message.
-    pub fn raw(&self, record: &SpanRecord) -> &[u8] {
-        &self.raw[record.raw_offset as usize..(record.raw_offset + record.raw_len) as usize]
+    fn chunk(&self, record: &SpanRecord) -> &[u8] {
+        match (record.chunk as usize).checked_sub(1) {
+            None => &self.raw,
+            Some(shared) => &self.shared[shared],
+        }
     }
 
-    /// The columns of one record.
-    pub fn slots_of(&self, index: usize) -> &[SlotValue] {
-        &self.slots[index * self.slot_count..(index + 1) * self.slot_count]
+    /// The span's own protobuf message without its [`lead`](SpanRecord::lead): all fields but the ids.
+    pub fn raw(&self, record: &SpanRecord) -> &[u8] {
+        &self.chunk(record)[record.raw_offset as usize..(record.raw_offset + record.raw_len) as usize]
+    }
+
+    /// The span's own protobuf message as it was received.
+    pub fn message<'a>(&'a self, trace: &TraceHead, record: &'a SpanRecord) -> Message<'a> {
+        Message::without_lead(trace.trace_id, record, self.raw(record))
+    }
+
+    /// The wanted attributes that the span carries. Offsets of strings count from the beginning of [`raw`](Self::raw).
+    pub fn columns(&self, record: &SpanRecord) -> Columns<'_> {
+        if record.flags.has(SpanFlags::COLUMNS) {
+            Columns::read(&self.chunk(record)[(record.raw_offset + record.raw_len) as usize..])
+        } else {
+            Columns::none()
+        }
+    }
+
+    /// The span's bytes with the columns behind them, as they are copied from one batch to another.
+    pub fn stored(&self, record: &SpanRecord) -> &[u8] {
+        let bytes = &self.chunk(record)[record.raw_offset as usize..];
+        let columns = &bytes[record.raw_len as usize..];
+        let after = if record.flags.has(SpanFlags::COLUMNS) { Columns::read(columns).after() } else { columns };
+        &bytes[..bytes.len() - after.len()]
     }
 
     /// The parent of record `index`, if it is in the batch.

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use backtrail_model::lead::Message;
 use backtrail_model::log::LogBatch;
-use backtrail_model::span::{Origin, SpanBatch, SpanRecord};
+use backtrail_model::span::{Origin, SpanBatch};
 use backtrail_model::trace::TraceBatch;
 
 use crate::check::{valid_utf8, valid_utf8_log, valid_utf8_origin};
@@ -24,7 +25,7 @@ pub struct Exported {
 
 /// The request of some spans of a batch, all of them if `selected` is `None`.
 pub fn spans(batch: &SpanBatch, selected: Option<&[u32]>) -> Exported {
-    let record = |index: usize| (batch.records[index].origin, batch.raw(&batch.records[index]));
+    let record = |index: usize| (batch.records[index].origin, Message::whole(batch.raw(&batch.records[index])));
     match selected {
         Some(indices) => request(&batch.origins, indices.iter().map(|&index| record(index as usize))),
         None => request(&batch.origins, (0..batch.records.len()).map(record)),
@@ -33,7 +34,7 @@ pub fn spans(batch: &SpanBatch, selected: Option<&[u32]>) -> Exported {
 
 /// The request of some log records of a batch, all of them if `selected` is `None`.
 pub fn logs(batch: &LogBatch, selected: Option<&[u32]>) -> Exported {
-    let record = |index: usize| (batch.records[index].origin, batch.raw(&batch.records[index]));
+    let record = |index: usize| (batch.records[index].origin, Message::whole(batch.raw(&batch.records[index])));
     match selected {
         Some(indices) => collect(&batch.origins, valid_utf8_log, indices.iter().map(|&index| record(index as usize))),
         None => collect(&batch.origins, valid_utf8_log, (0..batch.records.len()).map(record)),
@@ -42,29 +43,27 @@ pub fn logs(batch: &LogBatch, selected: Option<&[u32]>) -> Exported {
 
 /// The request of all traces of a batch.
 pub fn traces(batch: &TraceBatch) -> Exported {
-    request(&batch.origins, batch.records.iter().map(|record| (record.origin, batch.raw(record))))
+    let spans = batch.traces.iter().flat_map(|trace| {
+        batch.spans(trace).iter().map(|record| (record.origin, batch.message(trace, record)))
+    });
+    request(&batch.origins, spans)
 }
 
-/// The request of some records of a batch of traces, for exporters that cut it into requests of bounded size.
-pub fn records<'a>(batch: &'a TraceBatch, records: impl IntoIterator<Item = &'a SpanRecord>) -> Exported {
-    request(&batch.origins, records.into_iter().map(|record| (record.origin, batch.raw(record))))
-}
-
-/// The request of any spans: index of the origin in `origins`, and the raw span. Grouped by resource, then scope, each
+/// The request of any spans: index of the origin in `origins`, and the span's message. Grouped by resource, then scope, each
 /// in the order of its first span; spans keep their order within a scope.
-pub fn request<'a>(origins: &[Arc<Origin>], spans: impl IntoIterator<Item = (u32, &'a [u8])>) -> Exported {
+pub fn request<'a>(origins: &[Arc<Origin>], spans: impl IntoIterator<Item = (u32, Message<'a>)>) -> Exported {
     collect(origins, valid_utf8, spans)
 }
 
 fn collect<'a>(
     origins: &[Arc<Origin>],
     is_valid: fn(&[u8]) -> bool,
-    items: impl IntoIterator<Item = (u32, &'a [u8])>,
+    items: impl IntoIterator<Item = (u32, Message<'a>)>,
 ) -> Exported {
     let mut exported = Exported::default();
     let mut groups = Groups::new(origins.len());
-    for (origin, raw) in items {
-        if is_valid(raw) && groups.add(origins, origin, raw) {
+    for (origin, message) in items {
+        if is_valid(message.rest()) && groups.add(origins, origin, message) {
             exported.items += 1;
         } else {
             exported.invalid_utf8 += 1;
@@ -97,7 +96,7 @@ struct ResourceGroup {
 
 struct ScopeGroup<'a> {
     origin: Arc<Origin>,
-    items: Vec<&'a [u8]>,
+    items: Vec<Message<'a>>,
     /// Length of the items' fields.
     len: usize,
 }
@@ -108,15 +107,15 @@ impl<'a> Groups<'a> {
     }
 
     /// Whether the item's origin can be sent; then it is taken.
-    fn add(&mut self, origins: &[Arc<Origin>], origin: u32, raw: &'a [u8]) -> bool {
+    fn add(&mut self, origins: &[Arc<Origin>], origin: u32, message: Message<'a>) -> bool {
         let index = origin as usize;
         if let Place::Unknown = self.of_origin[index] {
             self.of_origin[index] = self.place(&origins[index]);
         }
         let Place::Scope(scope) = self.of_origin[index] else { return false };
         let scope = &mut self.scopes[scope];
-        scope.len += field_len(raw.len());
-        scope.items.push(raw);
+        scope.len += field_len(message.len());
+        scope.items.push(message);
         true
     }
 
@@ -149,7 +148,7 @@ impl<'a> Groups<'a> {
                 out.extend_from_slice(&scope.origin.scope);
                 for item in &scope.items {
                     open(&mut out, 2, item.len());
-                    out.extend_from_slice(item);
+                    item.write(&mut out);
                 }
             }
         }

@@ -213,7 +213,8 @@ impl Walker {
     }
 
     fn expected_items(&self, bytes: usize) -> usize {
-        bytes / self.bytes_per_item + 1
+        // With some room to spare, because growing moves all that is there.
+        bytes / self.bytes_per_item * 9 / 8 + 1
     }
 
     fn learn(&mut self, bytes: usize, items: usize) {

@@ -10,7 +10,7 @@ use backtrail_model::symbols::{Symbol, SymbolKind, Symbols};
 use backtrail_model::time::Slice;
 use hashbrown::{HashMap, HashSet};
 
-use super::elements::Elements;
+use super::elements::{Elements, ShapeId};
 use super::paths::OpenPaths;
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
@@ -65,12 +65,46 @@ impl OpenSums {
     }
 }
 
+/// Which test each shape of span counts for: a look-up by number in place of one by three symbols.
+#[derive(Default)]
+struct RememberedTests {
+    generation: u32,
+    /// By shape: the callee and test that were met last, for self time and for gaps.
+    of: Vec<[(Symbol, u32); 2]>,
+}
+
+impl RememberedTests {
+    const UNKNOWN: u32 = u32::MAX;
+
+    fn begin(&mut self, generation: u32) {
+        if self.generation != generation {
+            self.generation = generation;
+            self.of.clear();
+        }
+    }
+
+    #[inline]
+    fn find(&mut self, shape: ShapeId, callee: Symbol, look_up: impl FnOnce() -> u32) -> u32 {
+        let shape = shape.0 as usize;
+        if self.of.len() <= shape {
+            self.of.resize(shape + 1, [(Symbol::NONE, Self::UNKNOWN); 2]);
+        }
+        let last = &mut self.of[shape][usize::from(callee.is_some())];
+        if last.1 == Self::UNKNOWN || last.0 != callee {
+            *last = (callee, look_up());
+        }
+        last.1
+    }
+}
+
 /// One shard's counts of one slice.
 #[derive(Default)]
 pub(super) struct OpenSpectra {
     signatures: Map<SignatureHash, Arc<[Element]>>,
     groups: Map<GroupKey, u64>,
-    tests: Map<Test, OpenSums>,
+    tests: Map<Test, u32>,
+    sums: Vec<OpenSums>,
+    remembered: RememberedTests,
     error_origins: Map<(Symbol, Symbol), u64>,
     versions: HashSet<(Symbol, Arc<str>, Arc<str>), foldhash::fast::FixedState>,
     observed: u64,
@@ -100,10 +134,22 @@ impl OpenSpectra {
         *self.groups.entry(GroupKey { service, operation, signature, error, latency }).or_default() += weight;
     }
 
-    /// Counts an observation of a latency test.
+    /// Counts an observation of a latency test of a span of this shape.
     #[inline]
-    pub(super) fn count_test(&mut self, test: Test, ns: u64) {
-        self.tests.entry(test).or_default().record(ns);
+    pub(super) fn count_test(&mut self, shape: ShapeId, test: Test, ns: u64) {
+        let Self { tests, sums, remembered, .. } = self;
+        let index = remembered.find(shape, test.callee, || {
+            *tests.entry(test).or_insert_with(|| {
+                sums.push(OpenSums::default());
+                (sums.len() - 1) as u32
+            })
+        });
+        sums[index as usize].record(ns);
+    }
+
+    /// The numbers of shapes are those of this generation from now on.
+    pub(super) fn begin_trace(&mut self, generation: u32) {
+        self.remembered.begin(generation);
     }
 
     /// Counts a span that failed by itself.
@@ -131,7 +177,8 @@ impl OpenSpectra {
             service: service(service_symbol),
             route: operation(operation_symbol),
         });
-        for (test, sums) in self.tests {
+        for (test, index) in self.tests {
+            let sums = &self.sums[index as usize];
             let callee = test.callee.is_some().then(|| service(test.callee));
             let key = TestKey { service: service(test.service), operation: operation(test.operation), callee };
             closed.tests.entry(key).or_default().merge(&sums.close());

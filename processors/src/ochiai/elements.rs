@@ -39,7 +39,12 @@ pub(super) struct Elements {
     touched: Vec<u32>,
     /// Element lists by signature, so that slices share them.
     signatures: HashMap<SignatureHash, Arc<[Element]>, foldhash::fast::FixedState>,
+    generation: u32,
 }
+
+/// Dense number of a shape.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct ShapeId(pub(super) u32);
 
 /// How many shapes and elements are kept before the tables start anew.
 const MOST: usize = 200_000;
@@ -59,32 +64,40 @@ impl Elements {
             trace: 0,
             touched: Vec::new(),
             signatures: HashMap::default(),
+            generation: 0,
         }
     }
 
     /// Forgets what the last trace touched.
     pub(super) fn begin_trace(&mut self) {
         if self.shapes.len() + self.frames.len() > MOST || self.trace == u32::MAX {
-            *self = Self::new(Arc::clone(&self.symbols));
+            *self = Self { generation: self.generation + 1, ..Self::new(Arc::clone(&self.symbols)) };
         }
         self.trace += 1;
         self.touched.clear();
     }
 
-    /// Marks the elements of a span.
+    /// Marks the elements of a span. Answers the number of its shape, which stays the same for a
+    /// [`generation`](Self::generation).
     #[inline]
-    pub(super) fn touch(&mut self, shape: Shape) {
+    pub(super) fn touch(&mut self, shape: Shape) -> ShapeId {
         let id = match self.shapes.get(&shape) {
             Some(&id) => id as usize,
             None => self.add_shape(shape),
         };
         if std::mem::replace(&mut self.shape_seen[id], self.trace) == self.trace {
-            return;
+            return ShapeId(id as u32);
         }
         let start = if id == 0 { 0 } else { self.ends[id - 1] as usize };
         for at in start..self.ends[id] as usize {
             self.mark(self.members[at]);
         }
+        ShapeId(id as u32)
+    }
+
+    /// How often the ids of shapes were given anew: what is remembered by id holds only within one generation.
+    pub(super) fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// Marks a frame of an exception that a span of the service recorded.

@@ -244,8 +244,8 @@ impl Judged<'_> {
         let mut last_origin = None;
         self.batch.range(self.head).any(|index| {
             let record = &self.batch.records[index];
-            let on_span = self.batch.slots_of(index).get(column).filter(|value| **value != SlotValue::Absent);
-            if on_span.is_some_and(|value| test(&Value::Span(*value, self.batch.raw(record)))) {
+            let on_span = self.batch.columns(record).get(slot);
+            if on_span != SlotValue::Absent && test(&Value::Span(on_span, self.batch.raw(record))) {
                 return true;
             }
             // Neighbours often share their resource.

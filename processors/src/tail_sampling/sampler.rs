@@ -10,7 +10,7 @@ use backtrail_pipeline::{Context, Emit, NodeError, Processor, Reconfigured};
 use super::config::{Config, PolicyType};
 use super::matching::{Judged, Matcher};
 use crate::remembered::Remembered;
-use crate::trace_copy::Copier;
+use crate::trace_copy::{Copier, with_room};
 
 /// One shard.
 pub(super) struct Sampler {
@@ -97,14 +97,13 @@ impl Sampler {
             }
             return traces;
         }
-        let mut kept = TraceBatch::default();
+        let kept = || traces.traces.iter().zip(&self.verdicts).filter_map(|(head, verdict)| Some((head, verdict.as_ref()?)));
+        let mut copy = with_room(&traces, kept().map(|(head, _)| head));
         let mut copier = Copier::new(&traces);
-        for (head, verdict) in traces.traces.iter().zip(&self.verdicts) {
-            if let Some(reason) = verdict {
-                copier.copy(head, &mut kept, |copy| copy.reason = Arc::clone(reason));
-            }
+        for (head, reason) in kept() {
+            copier.copy(head, &mut copy, |copy| copy.reason = Arc::clone(reason));
         }
-        Arc::new(kept)
+        Arc::new(copy)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use backtrail_model::Ack;
 use backtrail_model::data::{Batch, Data};
+use backtrail_model::{Ack, columns};
 use backtrail_model::span::SpanFlags;
 use backtrail_model::time::UnixNano;
 use backtrail_model::trace::{TraceBatch, TraceFlags};
@@ -72,8 +72,16 @@ fn config(policies: Json) -> Config {
 fn assembled(cx: &Context, flags: u16, traces: &[Vec<Encoded>]) -> TraceBatch {
     let mut all = TraceBatch::default();
     let spans = batch(cx, traces.iter().flatten());
-    (all.records, all.slots, all.slot_count) = (spans.records, spans.slots, spans.slot_count);
-    (all.origins, all.raw) = (spans.origins, spans.buf.to_vec());
+    for (index, record) in spans.records.iter().enumerate() {
+        let mut record = *record;
+        all.raw.extend_from_slice(spans.raw(&record));
+        record.raw_offset = all.raw.len() as u32 - record.raw_len;
+        if columns::write(spans.slots_of(index), 0, &mut all.raw) {
+            record.flags.set(SpanFlags::COLUMNS);
+        }
+        all.records.push(record);
+    }
+    all.origins = spans.origins;
     all.parents = vec![backtrail_model::trace::NO_SPAN; all.records.len()];
     let mut first = 0;
     for spans in traces {

@@ -317,6 +317,7 @@ impl Processor for Assembly {
     }
 
     fn tick(&mut self, now: Tick, out: &mut Emit<'_>) -> Result<(), NodeError> {
+        self.building.recycle();
         self.decide_due(now.arrival, out);
         self.building.send(out);
         let lost = self.logs.expire(now.arrival, |id| self.open.contains_key(id));

@@ -1,12 +1,11 @@
-//! Decided traces: gathered from the arena, put in order, parents found, bytes copied out.
+//! Decided traces: gathered from the arena, put in order, parents found. Their bytes stay where they are.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use backtrail_model::Ack;
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::ids::{SpanId, TraceId};
-use backtrail_model::span::{SlotValue, SpanRecord};
+use backtrail_model::span::SpanRecord;
 use backtrail_model::symbols::Symbols;
 use backtrail_model::time::UnixNano;
 use backtrail_model::trace::{NO_SPAN, TraceBatch, TraceFlags, TraceHead};
@@ -18,34 +17,64 @@ use super::arena::{Arena, Place};
 use super::logs::{Line, WaitingLogs};
 use super::origins::{Origins, UNSEEN};
 use super::store::Store;
-use super::stored::Stored;
 
 /// A batch is sent once it has this many spans ...
 pub(super) const BATCH_SPANS: usize = 2048;
 /// ... or this many bytes, unless a single trace has more.
 pub(super) const BATCH_BYTES: usize = 1 << 20;
-/// Sent batches whose buffers may be used again.
-const RECYCLED: usize = 8;
 /// ... or this many log records, with the same exception.
 const BATCH_LOGS: usize = 16_384;
+/// Sent batches that are remembered, and empty ones that are kept.
+const RECYCLED: usize = 8;
 /// Up to here a scan finds a parent faster than a map is filled.
 const SCANNED: usize = 32;
 
 /// The batch that decided traces go to, with what is needed to fill it.
 pub(super) struct Building {
     batch: TraceBatch,
-    /// The last batches that were sent, oldest first. Those that nobody else holds any more lend their buffers to the
-    /// next one: fresh memory of this size costs more than all that is written into it, because the kernel clears it.
-    sent: VecDeque<Arc<TraceBatch>>,
+    /// Bytes of the spans in it, wherever they lie.
+    bytes: u64,
+    /// The last batches that were sent. Those that nobody else holds any more become empty ones: fresh memory of this
+    /// size costs more than all that is written into it, because the kernel clears it.
+    sent: Vec<Arc<TraceBatch>>,
+    empty: Vec<TraceBatch>,
     symbols: Arc<Symbols>,
     no_reason: Arc<str>,
-    /// Index in the batch of each of the shard's origins, [`UNSEEN`] if it is not in it.
-    origins: Vec<u32>,
-    used_origins: Vec<u32>,
-    found: Vec<(Place, Stored)>,
+    origins: Numbers,
+    slabs: Numbers,
     order: Vec<(u64, SpanId, u32)>,
     span_ids: Vec<u64>,
     by_id: HashMap<SpanId, u32, RandomState>,
+}
+
+/// The numbers that the batch gives to things which the shard numbers otherwise.
+#[derive(Default)]
+struct Numbers {
+    /// By the shard's number; [`UNSEEN`] if the batch does not have it.
+    of: Vec<u32>,
+    used: Vec<u32>,
+}
+
+impl Numbers {
+    /// The batch's number of `index`, `next` if it is new: then `add` puts it there.
+    fn get(&mut self, index: u32, capacity: usize, next: usize, add: impl FnOnce()) -> u32 {
+        if self.of.len() < capacity {
+            self.of.resize(capacity, UNSEEN);
+        }
+        let number = &mut self.of[index as usize];
+        if *number == UNSEEN {
+            *number = next as u32;
+            self.used.push(index);
+            add();
+        }
+        *number
+    }
+
+    fn clear(&mut self) {
+        for index in self.used.drain(..) {
+            self.of[index as usize] = UNSEEN;
+        }
+    }
 }
 
 /// What [`Building::add`] met.
@@ -61,12 +90,13 @@ impl Building {
     pub(super) fn new(symbols: &Arc<Symbols>) -> Self {
         Self {
             batch: TraceBatch::default(),
-            sent: VecDeque::with_capacity(RECYCLED),
+            bytes: 0,
+            sent: Vec::with_capacity(RECYCLED),
+            empty: Vec::with_capacity(RECYCLED),
             symbols: Arc::clone(symbols),
             no_reason: Arc::from(""),
-            origins: Vec::new(),
-            used_origins: Vec::new(),
-            found: Vec::new(),
+            origins: Numbers::default(),
+            slabs: Numbers::default(),
             order: Vec::new(),
             span_ids: Vec::new(),
             by_id: HashMap::default(),
@@ -77,7 +107,7 @@ impl Building {
     pub(super) fn has_room(&self, spans: usize, bytes: u64, logs: usize) -> bool {
         self.batch.traces.is_empty()
             || (self.batch.records.len() + spans <= BATCH_SPANS
-                && self.batch.raw.len() as u64 + bytes <= BATCH_BYTES as u64
+                && self.bytes + bytes <= BATCH_BYTES as u64
                 && self.batch.logs.len() + logs <= BATCH_LOGS)
     }
 
@@ -92,12 +122,12 @@ impl Building {
     ) -> Added {
         let Store { arena, origins, .. } = store;
         self.gather(places, arena);
-        let mut added = Added { duplicates: self.sort(arena, origins), cycles: 0 };
-        self.copy(id, arena, origins);
+        let mut added = Added { duplicates: self.sort(places, arena, origins), cycles: 0 };
+        self.copy(places, arena, origins);
         added.cycles = self.finish(id, flags, logs);
-        for &(place, stored) in &self.found {
-            origins.release(stored.record.origin);
-            arena.free(place, stored.len());
+        for &place in places {
+            origins.release(arena.record(place).origin);
+            arena.free(place);
         }
         added
     }
@@ -112,100 +142,80 @@ impl Building {
         if self.batch.traces.is_empty() {
             return;
         }
-        for &index in &self.used_origins {
-            self.origins[index as usize] = UNSEEN;
-        }
-        self.used_origins.clear();
-        let next = self.empty();
+        self.origins.clear();
+        self.slabs.clear();
+        self.bytes = 0;
+        self.recycle();
+        let spans = self.batch.records.len();
+        let next = self.empty.pop().unwrap_or_else(|| with_room(spans));
         let batch = Arc::new(std::mem::replace(&mut self.batch, next));
-        if self.sent.len() == RECYCLED {
-            self.sent.pop_front();
+        if self.sent.len() < RECYCLED {
+            self.sent.push(Arc::clone(&batch));
         }
-        self.sent.push_back(Arc::clone(&batch));
         out.pass(Batch { data: Data::Traces(batch), arrival: out.arrival(), ack: Ack::none() });
     }
 
-    /// A batch to fill: with the buffers of one that is done with, else with as much room as the last one took.
-    fn empty(&mut self) -> TraceBatch {
-        let free = self.sent.iter().position(|sent| Arc::strong_count(sent) == 1);
-        let used = free.and_then(|at| self.sent.remove(at)).and_then(Arc::into_inner);
-        if let Some(mut batch) = used {
-            batch.clear();
-            batch.slot_count = self.batch.slot_count;
-            return batch;
-        }
-        let spans = room(self.batch.records.len(), BATCH_SPANS);
-        TraceBatch {
-            records: Vec::with_capacity(spans),
-            parents: Vec::with_capacity(spans),
-            slots: Vec::with_capacity(spans * self.batch.slot_count),
-            raw: Vec::with_capacity(room(self.batch.raw.len(), BATCH_BYTES)),
-            slot_count: self.batch.slot_count,
-            ..TraceBatch::default()
+    /// Takes back the batches that nobody else holds any more, so that they pin no slab.
+    pub(super) fn recycle(&mut self) {
+        for batch in self.sent.extract_if(.., |batch| Arc::strong_count(batch) == 1) {
+            if let Some(mut batch) = Arc::into_inner(batch).filter(|_| self.empty.len() < RECYCLED) {
+                batch.clear();
+                self.empty.push(batch);
+            }
         }
     }
 
     fn gather(&mut self, places: &[Place], arena: &Arena) {
-        self.found.clear();
-        self.found.extend(places.iter().map(|&place| (place, Stored::read(arena.at(place)))));
         self.order.clear();
-        let keys = self.found.iter().enumerate();
-        self.order.extend(keys.map(|(n, (_, stored))| (stored.record.start.0, stored.record.span_id, n as u32)));
+        self.order.extend(places.iter().zip(0..).map(|(&place, n)| {
+            let record = arena.record(place);
+            (record.start.0, record.span_id, n)
+        }));
         self.order.sort_unstable();
     }
 
     /// Leaves exact duplicates out of the order, and puts spans that share start and id in an order that does not depend
     /// on which came first.
-    fn sort(&mut self, arena: &Arena, origins: &Origins) -> u64 {
+    fn sort(&mut self, places: &[Place], arena: &Arena, origins: &Origins) -> u64 {
         let same = |a: &(u64, SpanId, u32), b: &(u64, SpanId, u32)| (a.0, a.1) == (b.0, b.1);
         if !self.order.windows(2).any(|pair| same(&pair[0], &pair[1])) {
             return 0;
         }
-        let found = &self.found;
+        let record = |index: u32| arena.record(places[index as usize]);
         self.order.sort_by(|a, b| {
             (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| {
                 let content = |index: u32| {
-                    let (place, stored) = &found[index as usize];
-                    let origin =
-                        origins.get(stored.record.origin).map(|origin| (origin.hash, &origin.resource, &origin.scope));
-                    (
-                        stored.record.duration,
-                        stored.record.parent_id,
-                        stored.prefix,
-                        stored.body(arena.at(*place)),
-                        origin,
-                    )
+                    let SpanRecord { duration, parent_id, lead, origin, .. } = *record(index);
+                    let origin = origins.get(origin).map(|origin| (origin.hash, &origin.resource, &origin.scope));
+                    (duration, parent_id, lead, arena.stored(places[index as usize]), origin)
                 };
                 content(a.2).cmp(&content(b.2))
             })
         });
         let before = self.order.len();
-        self.order.dedup_by(|next, kept| {
-            let duration = |index: u32| found[index as usize].1.record.duration;
-            same(next, kept) && duration(next.2) == duration(kept.2)
-        });
+        self.order.dedup_by(|next, kept| same(next, kept) && record(next.2).duration == record(kept.2).duration);
         (before - self.order.len()) as u64
     }
 
-    fn copy(&mut self, id: TraceId, arena: &Arena, origins: &Origins) {
-        self.origins.resize(origins.capacity(), UNSEEN);
+    fn copy(&mut self, places: &[Place], arena: &Arena, origins: &Origins) {
+        let Self { batch, origins: of_origin, slabs, bytes, .. } = self;
         for &(_, _, index) in &self.order {
-            let (place, stored) = &self.found[index as usize];
-            let bytes = arena.at(*place);
-            let mut record = stored.record;
-            let target = &mut self.origins[record.origin as usize];
-            if *target == UNSEEN {
-                *target = self.batch.origins.len() as u32;
-                self.used_origins.push(record.origin);
-                self.batch.origins.extend(origins.get(record.origin).map(Arc::clone));
+            let place = places[index as usize];
+            let mut record = *arena.record(place);
+            *bytes += u64::from(record.raw_len);
+            let next = batch.origins.len();
+            record.origin = of_origin.get(record.origin, origins.capacity(), next, || {
+                batch.origins.extend(origins.get(record.origin).map(Arc::clone));
+            });
+            if let Some(shared) = arena.shared(place.slab) {
+                let next = batch.shared.len() + 1;
+                record.chunk = slabs.get(place.slab, arena.capacity(), next, || batch.shared.push(Arc::clone(shared)));
+            } else {
+                // The slab is still written to.
+                record.raw_offset = batch.raw.len() as u32;
+                batch.raw.extend_from_slice(arena.stored(place));
             }
-            record.origin = *target;
-            record.raw_offset = self.batch.raw.len() as u32;
-            stored.write_raw(bytes, id, &mut self.batch.raw);
-            self.batch.records.push(record);
-            if stored.slot_count > 0 || self.batch.slot_count > 0 {
-                push_slots(&mut self.batch, stored, bytes);
-            }
+            batch.records.push(record);
         }
     }
 
@@ -270,25 +280,11 @@ impl Building {
     }
 }
 
-/// What to reserve after a batch of this size: as much, but all at once where it was nearly full, so that nothing is moved
-/// while it grows.
-fn room(last: usize, most: usize) -> usize {
-    if last > most / 2 { most } else { last }
-}
-
-/// Appends a span's columns; the number of columns differs only around a reload.
-fn push_slots(batch: &mut TraceBatch, stored: &Stored, bytes: &[u8]) {
-    let (before, wanted) = (batch.records.len() - 1, usize::from(stored.slot_count));
-    if wanted > batch.slot_count {
-        let mut slots = Vec::with_capacity((before + 1) * wanted);
-        for index in 0..before {
-            slots.extend_from_slice(batch.slots_of(index));
-            slots.resize((index + 1) * wanted, SlotValue::Absent);
-        }
-        (batch.slots, batch.slot_count) = (slots, wanted);
-    }
-    stored.write_slots(bytes, &mut batch.slots);
-    batch.slots.resize((before + 1) * batch.slot_count, SlotValue::Absent);
+/// An empty batch with as much room as the last one took, but all at once where that was nearly full, so that nothing is
+/// moved while it grows.
+fn with_room(last: usize) -> TraceBatch {
+    let spans = if last > BATCH_SPANS / 2 { BATCH_SPANS } else { last };
+    TraceBatch { records: Vec::with_capacity(spans), parents: Vec::with_capacity(spans), ..TraceBatch::default() }
 }
 
 /// Makes the links a forest: cuts one link of every cycle, that of its first span. Answers how many were cut.

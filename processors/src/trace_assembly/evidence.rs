@@ -14,7 +14,7 @@ use backtrail_model::trace::{NO_SPAN, TraceBatch, TraceFlags, TraceHead};
 use backtrail_pipeline::Emit;
 
 use super::building::{BATCH_BYTES, BATCH_SPANS};
-use crate::trace_copy::Copier;
+use crate::trace_copy::{Copier, with_room};
 
 /// A slice and what the traces of a cell entered by: slice first, so that the oldest cells are the first ones.
 type Key = (Slice, Symbol, Symbol);
@@ -61,7 +61,7 @@ impl Kept {
 
     fn bytes(&self) -> u64 {
         let trace = &self.trace;
-        let columns = size_of_val(trace.records.as_slice()) + size_of_val(trace.slots.as_slice());
+        let columns = size_of_val(trace.records.as_slice());
         let columns = columns + size_of_val(trace.logs.as_slice());
         (size_of::<Self>() + columns + size_of_val(trace.parents.as_slice()) + trace.raw.len()) as u64
     }
@@ -99,15 +99,7 @@ impl Evidence {
             return;
         }
         // Reserved exactly: what is kept for minutes has no slack.
-        let mut trace = TraceBatch {
-            records: Vec::with_capacity(spans.len()),
-            parents: Vec::with_capacity(spans.len()),
-            raw: Vec::with_capacity(spans.iter().map(|record| record.raw_len as usize).sum()),
-            slots: Vec::with_capacity(spans.len() * batch.slot_count),
-            slot_count: batch.slot_count,
-            logs: Vec::with_capacity(head.log_len as usize),
-            ..TraceBatch::default()
-        };
+        let mut trace = with_room(batch, std::iter::once(head));
         Copier::new(batch).copy(head, &mut trace, |copy| copy.flags.set(TraceFlags::EVIDENCE));
         let kept = Kept { hash, length, decided: now, trace };
         self.bytes += kept.bytes();

@@ -35,7 +35,6 @@ mod logs;
 mod origins;
 mod pending;
 mod store;
-mod stored;
 #[cfg(test)]
 mod tests;
 

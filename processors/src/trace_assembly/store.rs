@@ -1,10 +1,11 @@
-//! The buffered spans of a shard: their bytes and their origins.
+//! The buffered spans of a shard: records, bytes and origins.
 
-use backtrail_model::span::{SlotValue, SpanBatch};
+use backtrail_model::columns;
+use backtrail_model::lead::Lead;
+use backtrail_model::span::{SpanBatch, SpanFlags};
 
 use super::arena::{Arena, Place};
 use super::origins::{Origins, UNSEEN};
-use super::stored::{Prefix, Stored, encode_slots, head};
 
 /// Arena and origins, with what is needed to write them.
 #[derive(Default)]
@@ -26,23 +27,22 @@ impl Store {
 
     /// Copies a span.
     pub(super) fn put(&mut self, batch: &SpanBatch, index: usize) -> Place {
-        let record = &batch.records[index];
+        let mut record = batch.records[index];
         let origin = &mut self.of_batch[record.origin as usize];
         if *origin == UNSEEN {
             *origin = self.origins.acquire(&batch.origins[record.origin as usize]);
         }
         self.origins.share(*origin);
+        record.origin = *origin;
+        let raw = batch.raw(&record);
+        record.lead = Lead::of(raw, batch.trace_ids[index], &record);
+        let rest = &raw[record.lead.len()..];
+        record.raw_len = rest.len() as u32;
         self.columns.clear();
-        // Most spans carry none of the wanted attributes (calls inside a service); for them nothing is stored.
-        let slots = batch.slots_of(index);
-        let slot_count = if slots.iter().all(|slot| *slot == SlotValue::Absent) { 0 } else { slots.len() };
-        if slot_count > 0 {
-            encode_slots(slots, &mut self.columns);
+        if columns::write(batch.slots_of(index), record.lead.len(), &mut self.columns) {
+            record.flags.set(SpanFlags::COLUMNS);
         }
-        let raw = batch.raw(record);
-        let prefix = Prefix::of(raw, batch.trace_ids[index], record);
-        let head = head(record, *origin, prefix, slot_count, self.columns.len());
-        self.arena.put([&head, &self.columns, &raw[prefix.len()..]])
+        self.arena.put(record, [rest, &self.columns])
     }
 
     /// The batch ends.
@@ -58,8 +58,7 @@ impl Store {
     /// Moves spans to the newest slab.
     pub(super) fn relocate(&mut self, places: &mut [Place]) {
         for place in places {
-            let len = Stored::read(self.arena.at(*place)).len();
-            *place = self.arena.relocate(*place, len);
+            *place = self.arena.relocate(*place);
         }
     }
 }

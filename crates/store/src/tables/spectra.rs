@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::RecordBatch;
 use backtrail_model::histogram::Histogram;
-use backtrail_model::spectra::{Element, Entry, SignatureHash, SpectraSlice, TraceGroup};
+use backtrail_model::spectra::{Element, ElementKind, Entry, SignatureHash, SpectraSlice, TraceGroup};
 use backtrail_model::time::{Slice, SliceGrid};
 
 use crate::columns::{Assembler, doubles, histograms, int64s, optional_int64s, optional_texts, texts, times};
@@ -105,18 +105,27 @@ type Sums = (u64, u64);
 
 /// Entries and elements. Groups are told apart by signature and latency; here they are added up.
 fn traces<'a>(slice: &'a SpectraSlice, rows: &mut Vec<Row<'a>>) {
-    let mut entries: BTreeMap<&Entry, (u64, u64, Histogram)> = BTreeMap::new();
-    let mut signatures: BTreeMap<(&Entry, SignatureHash), Sums> = BTreeMap::new();
+    // Groups are sorted by entry, then by signature.
+    let mut entries: Vec<(&Entry, (u64, u64, Histogram))> = Vec::new();
+    let mut signatures: Vec<((&Entry, SignatureHash), Sums)> = Vec::new();
     for (group, &count) in &slice.groups {
         let TraceGroup { entry, signature, error, latency } = group;
         let errors = if *error { count } else { 0 };
-        let sums = entries.entry(entry).or_default();
-        sums.0 += count;
-        sums.1 += errors;
-        sums.2.add(*latency, count);
-        let sums = signatures.entry((entry, *signature)).or_default();
-        sums.0 += count;
-        sums.1 += errors;
+        if entries.last().is_none_or(|(last, _)| !last.is(entry)) {
+            entries.push((entry, <(u64, u64, Histogram)>::default()));
+        }
+        if let Some((_, sums)) = entries.last_mut() {
+            sums.0 += count;
+            sums.1 += errors;
+            sums.2.add(*latency, count);
+        }
+        if signatures.last().is_none_or(|(last, _)| last.1 != *signature || !last.0.is(entry)) {
+            signatures.push(((entry, *signature), Sums::default()));
+        }
+        if let Some((_, sums)) = signatures.last_mut() {
+            sums.0 += count;
+            sums.1 += errors;
+        }
     }
     rows.extend(entries.into_iter().map(|(entry, (all, errors, histogram))| Row {
         slice: slice.slice,
@@ -127,16 +136,21 @@ fn traces<'a>(slice: &'a SpectraSlice, rows: &mut Vec<Row<'a>>) {
         weight: WEIGHT,
         ..Row::default()
     }));
-    // Elements are counted by number and sorted once: signatures repeat them thousands of times.
+    // Elements are counted by number and sorted once: signatures repeat them thousands of times, mostly with the same
+    // strings in the same place.
     let (mut known, mut elements) = (HashMap::<&Element, usize>::new(), Vec::new());
+    let mut places = HashMap::<(ElementKind, usize, usize), usize, foldhash::fast::FixedState>::default();
     let members: BTreeMap<SignatureHash, Vec<usize>> = slice
         .signatures
         .iter()
         .map(|(&hash, list)| {
-            let number = |element| {
-                *known.entry(element).or_insert_with(|| {
-                    elements.push(element);
-                    elements.len() - 1
+            let number = |element: &'a Element| {
+                let place = (element.kind, element.service.as_ptr() as usize, element.name.as_ptr() as usize);
+                *places.entry(place).or_insert_with(|| {
+                    *known.entry(element).or_insert_with(|| {
+                        elements.push(element);
+                        elements.len() - 1
+                    })
                 })
             };
             (hash, list.iter().map(number).collect())
@@ -144,8 +158,7 @@ fn traces<'a>(slice: &'a SpectraSlice, rows: &mut Vec<Row<'a>>) {
         .collect();
     let mut order: Vec<usize> = (0..elements.len()).collect();
     order.sort_unstable_by_key(|&number| elements[number]);
-    let signatures: Vec<_> = signatures.into_iter().collect();
-    for of_entry in signatures.chunk_by(|a, b| a.0.0 == b.0.0) {
+    for of_entry in signatures.chunk_by(|a, b| a.0.0.is(b.0.0)) {
         let mut counts: Vec<Option<Sums>> = vec![None; elements.len()];
         for ((_, signature), (all, errors)) in of_entry {
             for &number in members.get(signature).into_iter().flatten() {

@@ -1,5 +1,6 @@
 //! One span: its message becomes a record.
 
+use backtrail_model::lead::Lead;
 use backtrail_model::span::{SlotValue, SpanFlags, SpanKind, SpanRecord};
 use backtrail_model::{SpanId, Symbol, SymbolKind, TraceId};
 
@@ -87,11 +88,13 @@ pub(super) fn read(
         origin,
         raw_offset: offset_in(request, raw),
         raw_len: raw.len() as u32,
+        chunk: 0,
         weight: if fields.trace_state.is_empty() { SpanRecord::ONE } else { sampling::weight(fields.trace_state) },
         flags: flags(&fields, clamped, judged.error, found.flags(raw)),
         status_code: judged.status_code,
         kind,
         resend: found.resend(raw),
+        lead: Lead::Whole,
     });
     Ok(())
 }
