@@ -141,9 +141,9 @@ fn means(baseline: &Stretch<'_>, stretches: &[usize], key: &TestKey) -> Vec<(f64
 /// ```
 /// # use backtrail_localize::signs::apart;
 /// let steady: Vec<(f64, f64)> = (0..60).map(|i| (5e6 + f64::from(i % 7) * 1e5, 40.0)).collect();
-/// assert!(apart(6.5e6, steady.clone()) > 20.0);
+/// assert!(apart(8.5e6, steady.clone()) > 20.0);
 /// assert!(apart(5.5e6, steady.clone()) < 6.0);
-/// assert!(apart(6.5e6, steady[..5].to_vec()) < apart(6.5e6, steady)); // less is known
+/// assert!(apart(8.5e6, steady[..5].to_vec()) < apart(8.5e6, steady)); // less is known
 /// ```
 pub fn apart(mean: f64, mut stretches: Vec<(f64, f64)>) -> f64 {
     let k = stretches.len() as f64;

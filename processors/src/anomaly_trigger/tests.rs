@@ -349,7 +349,7 @@ fn what_sets_in_elsewhere_and_later_is_an_incident_of_its_own() {
 
 #[test]
 fn what_sets_in_together_is_one_incident() {
-    let revisions = inner_revisions(&warm(), &[(30, FINE), (2, SLOW_CART), (8, SLOW_BOTH), (20, FINE)]);
+    let revisions = inner_revisions(&warm(), &[(30, FINE), (1, SLOW_CART), (9, SLOW_BOTH), (20, FINE)]);
     assert_eq!(stories(&revisions), [(30, Status::Resolved)]);
 }
 
