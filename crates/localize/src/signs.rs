@@ -203,6 +203,7 @@ fn share(parts: &[&SpectraSlice], step: &Step) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use backtrail_model::spectra::{Entry, TraceGroup};
     use backtrail_model::time::Slice;
 
     use super::*;
@@ -213,9 +214,11 @@ mod tests {
         TestKey { service: "cart".into(), operation: "load".into(), callee: None }
     }
 
-    /// A slice with 40 observations around so many microseconds.
+    /// A slice with 40 traces, each with an observation around so many microseconds.
     fn slice(at: u64, micros: u64) -> SpectraSlice {
         let mut slice = SpectraSlice::new(Slice(at));
+        let entry = Entry { service: "cart".into(), route: "load".into() };
+        slice.groups.insert(TraceGroup { entry, signature: 1, error: false, latency: 3 }, 40 * 256);
         let sums = slice.tests.entry(key()).or_default();
         (0..40).for_each(|n| sums.record((micros + 10 * (n % 20)) * 1000));
         slice

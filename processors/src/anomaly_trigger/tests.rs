@@ -314,7 +314,7 @@ const SLOW_BOTH: Inner = &[("cart", 9), ("stock", 9)];
 
 /// The opening slice and the last status of each incident, in order.
 fn stories(revisions: &[Vec<Incident>]) -> Vec<(u64, Status)> {
-    let mut last = std::collections::BTreeMap::new();
+    let mut last = BTreeMap::new();
     for incident in revisions.iter().flatten() {
         last.insert((incident.opened, incident.incident_key.clone()), incident.status);
     }
