@@ -1,7 +1,6 @@
 //! Nothing is told: the real binary has to notice the faults of a stream by itself, in time, and to keep quiet between.
 //!
-//! A short stream keeps what holds from slipping. Hours of several systems:
-//! `cargo test --release --test main -- --ignored --nocapture hours_of_several_systems`; to look closer,
+//! Both are run by hand: `cargo test --release --test main -- --ignored --nocapture detect`; to look closer,
 //! `cargo run --release -p backtrail-testkit --example scenarios -- --stream 600,240 --seeds 1..4 --out DIR`, then
 //! `backtrail eval --detect --cases DIR`.
 
@@ -49,6 +48,7 @@ fn detect(dir: &Path, stream: &Stream, tally: &mut Tally) {
 }
 
 #[test]
+#[ignore = "what it demands has not been measured yet"]
 fn the_faults_of_a_stream_are_noticed_in_time_and_quiet_times_stay_quiet() {
     let faults = vec![Class::Error, Class::Latency, Class::Truncation, Class::PoolExhaustion];
     let stream = Stream { services: 12, seed: 1, faults, quiet: 420, faulty: 180 };
