@@ -3,6 +3,7 @@
 mod abuse;
 mod cli;
 mod demo;
+mod detect;
 mod determinism;
 mod scenarios;
 mod sdk;

@@ -10,7 +10,8 @@
 //! An alert of another tool is an incident of its own from `lead` before it fires until it is resolved.
 //!
 //! Entry operations that go sick together are one incident; what begins to fail while it is open and shares a service
-//! with it joins it. Slices of an open incident never become anybody's past.
+//! with it joins it. What sets in inside, later and on other services, is an incident of its own. Slices of an open incident
+//! never become anybody's past; those after its last sign do.
 //!
 //! ```yaml
 //! processors:
@@ -191,11 +192,12 @@ impl AnomalyTrigger {
         }
         let mut findings = self.slos.judge(slice, &counts);
         findings.extend(self.shifts.judge(slice, &counts, self.clusters.any_open()));
-        findings.extend(self.evidence.judge(slice, parts, self.clusters.any_open()));
+        findings.extend(self.evidence.judge(slice, parts, self.clusters.any_open(), self.clusters.over()));
         out.note("entries_past_max", self.shifts.take_refused());
         let revisions = self.clusters.step(slice, findings, |entry| services_of(entry, parts));
-        for entry in self.clusters.take_given_up() {
-            self.shifts.forget(&entry);
+        let given_up = self.clusters.take_given_up();
+        given_up.entries.iter().for_each(|entry| self.shifts.forget(entry));
+        if given_up.signs {
             self.evidence.forget();
         }
         emit(revisions, out);

@@ -47,7 +47,7 @@ use backtrail_pipeline::{Component, Context, Duration, Emit, NodeError, Processo
 pub use self::config::{Changes, Confidence, Config, Requests};
 use self::known::{alert_of, changes_of_file, recent};
 use self::requests::Desk;
-use self::ring::{Ring, Selected};
+use self::ring::{Ring, Selected, Sick};
 
 impl Component for Config {
     const NAME: &'static str = "verdict";
@@ -123,15 +123,14 @@ impl Processor for Verdict {
 
 impl Verdict {
     fn revise(&mut self, incident: &Incident, out: &mut Emit<'_>) {
-        let (first, last) = span_of(incident, self.cx.grid());
-        self.ring.mark_sick(&incident.incident_key, first, last);
+        let sick = sick(incident, self.cx.grid());
+        self.ring.mark_sick(&incident.incident_key, sick);
         let over = incident.status == Status::Resolved;
-        let new = self.open.insert(incident.incident_key.clone(), first).is_none();
+        let new = self.open.insert(incident.incident_key.clone(), sick.first).is_none();
         if over || new || self.config.every_revision {
             // A window that somebody gave is judged as it was given, and an alert's from before it fired: the first
             // symptoms tell the most. Another one is judged by its newest part.
-            let whole = matches!(incident.detector.kind, DetectorKind::GivenWindow | DetectorKind::Alert);
-            let selected = self.ring.select(first, last, whole);
+            let selected = self.ring.select(&incident.incident_key, !sick.detected);
             let (judgement, verdict) = self.judge(incident, &selected);
             if let Some(request) = self.desk.consider(&verdict, &judgement, over) {
                 out.derive(Data::Verdict(Arc::new(verdict)));
@@ -198,10 +197,17 @@ fn slices(time: Duration, grid: SliceGrid) -> u64 {
     time.0.as_nanos().div_ceil(grid.length.as_nanos().max(1)).max(1) as u64
 }
 
-/// The first and the last slice of an incident's window.
-fn span_of(incident: &Incident, grid: SliceGrid) -> (Slice, Slice) {
-    let end = UnixNano(incident.window.end_unix_nano.0.saturating_sub(1));
-    (incident.opened, grid.slice(end).max(incident.opened))
+/// When an incident was, as far as this revision knows.
+fn sick(incident: &Incident, grid: SliceGrid) -> Sick {
+    let ends = |end: UnixNano| grid.slice(UnixNano(end.0.saturating_sub(1))).max(incident.opened);
+    let last = ends(incident.window.end_unix_nano);
+    let over = incident.status == Status::Resolved;
+    Sick {
+        first: incident.opened,
+        last,
+        open_until: if over { last } else { last.max(ends(incident.window.watermark_unix_nano)) },
+        detected: !matches!(incident.detector.kind, DetectorKind::GivenWindow | DetectorKind::Alert),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `backtrail eval`: replays labelled incidents through the real pipeline and says how often the culprit was found.
 //!
 //! The window is the label's, so what is measured is the ranking; with `--detect` the pipeline has to notice the incident
-//! by itself. Ranks are pessimistic: the truth loses every tie. The
+//! by itself, and those of a stream one by one. Ranks are pessimistic: the truth loses every tie. The
 //! floor is plain trace-level Ochiai over "the service is in the trace", from the same spectra.
 
 mod again;
@@ -52,25 +52,25 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
     let scratch = tempfile::tempdir()?;
     let progress = Progress::steps(cases.len() as u64);
     let (mut rounds, mut failed): (Vec<Vec<Judged>>, usize) = (Vec::new(), 0);
-    for case in cases {
-        progress.say(case.id.clone());
-        match judge(&case, args, scratch.path(), &progress) {
+    for cases in cases.chunk_by(|a, b| args.detect && a.dir == b.dir) {
+        progress.say(cases[0].id.clone());
+        match judge(cases, args, scratch.path(), &progress) {
             Ok(results) => {
-                rounds.resize_with(results.len(), Vec::new);
-                for (round, result) in rounds.iter_mut().zip(results) {
-                    round.push(result);
+                rounds.resize_with(results.len().max(rounds.len()), Vec::new);
+                for (round, results) in rounds.iter_mut().zip(results) {
+                    round.extend(results);
                 }
             }
             Err(failure) => {
-                failed += 1;
+                failed += cases.len();
                 tracing::error!(
-                    case = case.id,
+                    case = cases[0].id,
                     error = format!("{:#}", failure.error),
                     "the case could not be replayed"
                 );
             }
         }
-        progress.step();
+        cases.iter().for_each(|_| progress.step());
     }
     let took = progress.elapsed();
     drop(progress);
@@ -91,29 +91,31 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
     Ok(if failed == 0 { Exit::Ok } else { Exit::Problem })
 }
 
-fn judge(case: &Case, args: &Eval, scratch: &Path, progress: &Progress) -> Result<Vec<Judged>, Failure> {
-    let mut case = case.clone();
+/// Replays a case, or all faults of a stream at once, and judges it in as many rounds as are wanted.
+fn judge(cases: &[Case], args: &Eval, scratch: &Path, progress: &Progress) -> Result<Vec<Vec<Judged>>, Failure> {
+    let mut cases = cases.to_vec();
     if let Some(first) = args.first {
-        case.window.end = case.window.end.min(case.window.start.plus(first));
+        cases.iter_mut().for_each(|case| case.window.end = case.window.end.min(case.window.start.plus(first)));
     }
-    let mut set = overrides(&case, args, scratch);
-    set.extend(alert::overrides(&case.dir)?);
+    let mut set = overrides(&cases[0], args, scratch);
+    set.extend(alert::overrides(&cases[0].dir)?);
     set.extend_from_slice(&args.set.set);
     let config = load::text("built-in pipeline", BUILT_IN, &set)?;
     let replayed = incident::replay(config, progress)?;
     if let Some(error) = replayed.report.errors.first() {
         return Err(Failure::from(anyhow::Error::msg(error.clone())));
     }
-    let floor = score::floor_scores(&case, &replayed);
-    let found = if args.detect { score::detected(&case, &replayed) } else { score::given(&replayed) };
-    let mut judged = Vec::new();
+    let floors: Vec<_> = cases.iter().map(|case| score::floor_scores(case, &replayed)).collect();
+    let of_each = || cases.iter().zip(&floors);
+    let mut rounds = Vec::new();
     if args.cuts.is_empty() {
-        judged.push(score::judge(&case, &found, &floor));
+        let found = if args.detect { score::detected(&cases, &replayed) } else { vec![score::given(&replayed)] };
+        rounds.push(of_each().zip(found).map(|((case, floor), found)| score::judge(case, &found, floor)).collect());
     }
     for options in again::variants(args) {
-        judged.push(again::judge(&case, &replayed, &options, &floor));
+        rounds.push(of_each().map(|(case, floor)| again::judge(case, &replayed, &options, floor)).collect());
     }
-    Ok(judged)
+    Ok(rounds)
 }
 
 fn overrides(case: &Case, args: &Eval, scratch: &Path) -> Vec<Override> {
@@ -134,6 +136,10 @@ fn overrides(case: &Case, args: &Eval, scratch: &Path) -> Vec<Override> {
     };
     let used: Vec<&str> = PROCESSORS.iter().copied().filter(|node| !unused(node)).collect();
     all.push(set("service.pipelines.localize.processors", json!(used)));
+    if case.in_stream {
+        // A day of other faults is no baseline: a stream is judged as it would have been live.
+        all.retain(|(key, _)| key != "processors.verdict.baseline");
+    }
     if !args.detect {
         all.push(set("processors.anomaly_trigger.window", incident::window_value(case.window)));
         all.push(set("service.slice_origin", json!(case.window.start.0)));

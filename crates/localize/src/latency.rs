@@ -10,7 +10,7 @@ use crate::blocks::Stretch;
 use crate::stats::{g_test, universal_threshold, weighted_median};
 
 /// The resolution floor of a span clock, nanoseconds: differences below it are never significant.
-const CLOCK_NS: f64 = 50_000.0;
+pub(crate) const CLOCK_NS: f64 = 50_000.0;
 /// Tests with fewer baseline observations are not judged.
 const LEAST: u64 = 5;
 /// Quantiles of the count gate.

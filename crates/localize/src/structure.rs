@@ -173,14 +173,15 @@ fn walk(
     charged
 }
 
-/// Every step that rose, with the number of tested steps: what a detector looks at.
-pub(crate) fn risen(forms: &Forms, baseline: &Stretch<'_>, blocks: usize, sick: &SickEdges) -> (Vec<Risen>, usize) {
-    let (all, tested) = odd::find(forms, &baseline.cut(blocks));
+/// Every step that rose against the baseline in `blocks`, with the number of tested steps: what a detector looks at.
+/// `stretches` are as long as the window.
+pub(crate) fn risen(forms: &Forms, blocks: &[usize], stretches: &[usize], sick: &SickEdges) -> (Vec<Risen>, usize) {
+    let (all, tested) = odd::find(forms, blocks);
     let odds = Odds::new(forms, all.iter(), sick, 0.0);
-    let risen = |(odd, guilty): (&odd::Odd, u32)| Risen {
-        shift: odd.shift(forms, guilty),
-        dispersion: odd.dispersion,
-        traces: odd.hits,
+    let dispersions = odd::dispersions(forms, stretches);
+    let risen = |(odd, guilty): (&odd::Odd, u32)| {
+        let (dispersion, dof) = dispersions[forms.steps[odd.step as usize].context as usize];
+        Risen { shift: odd.shift(forms, guilty), dispersion, dof, traces: odd.hits }
     };
     (odds.iter(forms).map(risen).collect(), tested)
 }
@@ -188,8 +189,10 @@ pub(crate) fn risen(forms: &Forms, baseline: &Stretch<'_>, blocks: usize, sick: 
 /// A step that rose, whatever its significance.
 pub(crate) struct Risen {
     pub(crate) shift: Shift,
-    /// How much more its context varies in quiet times than chance lets it, at least 1.
+    /// How much more its context varies between stretches of quiet times than chance lets it, at least 1 ...
     pub(crate) dispersion: f64,
+    /// ... and the degrees of freedom of that.
+    pub(crate) dof: f64,
     /// Traces of the window that took it.
     pub(crate) traces: f64,
 }

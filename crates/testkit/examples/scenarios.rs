@@ -4,24 +4,30 @@
 //! cargo run -p backtrail-testkit --example scenarios -- --class latency --services 20 --seeds 1..20 --out DIR
 //! ```
 //!
-//! `--class all` writes every class; `--seeds 7` writes one, `--seeds 1..20` seeds 1 to 20.
+//! `--class all` writes every class; `--seeds 7` writes one, `--seeds 1..20` seeds 1 to 20. `--stream QUIET,FAULTY` writes
+//! one stream a seed instead: the faults come one after another, each that many seconds long and after that many quiet
+//! ones. `backtrail eval --detect DIR` reads both.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use backtrail_testkit::scenarios::stream::Stream;
 use backtrail_testkit::scenarios::{Class, Scenario};
 
-const USAGE: &str = "usage: scenarios --out DIR [--class NAME|all] [--services N] [--seeds A..B]";
+const USAGE: &str =
+    "usage: scenarios --out DIR [--class NAME|all] [--services N] [--seeds A..B] [--stream QUIET,FAULTY]";
 
 struct Args {
     classes: Vec<Class>,
     services: usize,
     seeds: std::ops::RangeInclusive<u64>,
     out: PathBuf,
+    stream: Option<[u64; 2]>,
 }
 
 fn parse(args: &[String]) -> Result<Args, String> {
     let (mut classes, mut services, mut seeds, mut out) = (Class::ALL.to_vec(), 20, 1..=1, None);
+    let mut stream = None;
     for pair in args.chunks(2) {
         let [key, value] = pair else { return Err(format!("{} needs a value", pair[0])) };
         match key.as_str() {
@@ -32,6 +38,10 @@ fn parse(args: &[String]) -> Result<Args, String> {
             }
             "--services" => services = value.parse().map_err(|_| format!("{value} is no number"))?,
             "--seeds" => seeds = range(value).ok_or_else(|| format!("{value} is no range of seeds"))?,
+            "--stream" => {
+                let seconds = value.split_once(',').and_then(|(a, b)| Some([a.parse().ok()?, b.parse().ok()?]));
+                stream = Some(seconds.ok_or_else(|| format!("{value} are no two numbers of seconds"))?);
+            }
             "--out" => out = Some(PathBuf::from(value)),
             other => return Err(format!("unknown option {other}")),
         }
@@ -39,7 +49,7 @@ fn parse(args: &[String]) -> Result<Args, String> {
     if services < 8 {
         return Err("a topology has at least 8 services".to_owned());
     }
-    Ok(Args { classes, services, seeds, out: out.ok_or("--out is missing")? })
+    Ok(Args { classes, services, seeds, out: out.ok_or("--out is missing")?, stream })
 }
 
 /// `A..B` with both ends, or one number.
@@ -61,6 +71,16 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some([quiet, faulty]) = args.stream {
+        for seed in args.seeds {
+            let stream = Stream { services: args.services, seed, faults: args.classes.clone(), quiet, faulty };
+            if let Err(error) = stream.write(&args.out) {
+                say(&format!("{}: {error}", stream.id()));
+                return ExitCode::FAILURE;
+            }
+        }
+        return ExitCode::SUCCESS;
+    }
     for &class in &args.classes {
         for seed in args.seeds.clone() {
             let scenario = Scenario { class, services: args.services, seed };

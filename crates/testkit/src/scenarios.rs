@@ -3,7 +3,8 @@
 //!
 //! In reading order: [`Class`] (what goes wrong, and who is to blame), `topology` (services, operations, what they
 //! call), `fault` (the class made physical), `traffic` (one request at a time, in simulated time), `pods` (what the
-//! pods report meanwhile), `otlp` (the same as the SDKs send it), [`folder`] (a case on disk).
+//! pods report meanwhile), `otlp` (the same as the SDKs send it), [`folder`] (a case on disk), [`stream`] (hours with
+//! several faults).
 //!
 //! Quiet times are not clean: work swings, some services are flaky, and in two scenarios of five somebody deploys a
 //! version that is fine just as the fault begins. Nothing here knows how a fault is found. The same scenario gives the same bytes.
@@ -12,11 +13,12 @@ mod fault;
 pub mod folder;
 mod otlp;
 mod pods;
+pub mod stream;
 mod topology;
 mod traffic;
 
-use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 
 use fault::Plan;
 use topology::Topology;
@@ -123,11 +125,6 @@ impl Scenario {
         format!("{}-{}-{:04}", self.class.name(), self.services, self.seed)
     }
 
-    /// When the fault begins and when everything ends, Unix nanoseconds.
-    pub const fn window(&self) -> [u64; 2] {
-        [START + Self::QUIET * SECOND, START + (Self::QUIET + Self::FAULTY) * SECOND]
-    }
-
     /// Traces a second: 480 quiet and 160 faulty ones on 20 services; on many, where a trace meets a smaller part of
     /// them, twice as many.
     const fn rate(&self) -> f64 {
@@ -136,27 +133,37 @@ impl Scenario {
 
     /// Generates the case.
     pub fn generate(&self) -> Recording {
+        self.stretch(Self::QUIET, Self::FAULTY, 0)
+    }
+
+    /// So many quiet seconds, then so many with the fault. The same system, the same fault and other requests every turn.
+    fn stretch(&self, quiet: u64, faulty: u64, turn: u64) -> Recording {
         let mut random = SmallRng::seed_from_u64(self.seed ^ ((self.services as u64) << 40));
         let mut topology = Topology::new(self.services, &mut random);
         let shares = Traffic::shares(&topology, Self::FAULTY as f64 * self.rate(), &mut random);
         // The class comes in only here: all classes of a seed happen to the same system.
         let mut random = SmallRng::seed_from_u64(self.seed.wrapping_mul(0x9E37_79B9) ^ ((self.class as u64) << 50));
         let plan = Plan::new(self.class, &mut topology, &shares, &mut random);
-        let mut traffic = Traffic::new(&topology, &plan, self.window(), random);
-        let seconds = (Self::QUIET + Self::FAULTY) as f64;
-        let traces = (seconds * self.rate()) as u64;
+        if turn > 0 {
+            random = SmallRng::seed_from_u64(random.random::<u64>() ^ turn);
+        }
+        let window = [START + quiet * SECOND, START + (quiet + faulty) * SECOND];
+        let mut traffic = Traffic::new(&topology, &plan, window, random);
+        let traces = ((quiet + faulty) as f64 * self.rate()) as u64;
         for i in 0..traces {
             traffic.request(START + (i as f64 / self.rate() * SECOND as f64) as u64);
         }
         let (spans, logs, busy, random) = traffic.end();
-        let metrics = pods::scrape(&topology, &plan, &busy, self.window(), random);
-        Recording { scenario: *self, topology, plan, spans, logs, metrics, sampled: false }
+        let metrics = pods::scrape(&topology, &plan, &busy, window, random);
+        Recording { scenario: *self, window, topology, plan, spans, logs, metrics, sampled: false }
     }
 }
 
 /// What was generated.
 pub struct Recording {
     scenario: Scenario,
+    /// When the fault begins and when everything ends, Unix nanoseconds.
+    window: [u64; 2],
     topology: Topology,
     plan: Plan,
     spans: Vec<traffic::Span>,
@@ -199,7 +206,7 @@ mod tests {
 
     /// Mean duration of the spans of a service before and in the window, milliseconds.
     fn durations(recording: &Recording, service: &str) -> [f64; 2] {
-        let [start, _] = recording.scenario.window();
+        let [start, _] = recording.window;
         [false, true].map(|faulty| {
             let of_service = |span: &&traffic::Span| {
                 recording.topology.services[span.service].name == service
@@ -255,7 +262,7 @@ mod tests {
     fn a_retry_storm_multiplies_the_calls_to_its_culprit() {
         let growth = |seed| {
             let recording = generate(Class::RetryStorm, seed);
-            let ([start, _], culprit) = (recording.scenario.window(), recording.culprits()[0]);
+            let ([start, _], culprit) = (recording.window, recording.culprits()[0]);
             let calls = |faulty: bool| {
                 let of = |span: &&traffic::Span| {
                     recording.topology.services[span.service].name == culprit

@@ -1,5 +1,10 @@
 //! Signs of trouble inside the system, against its own past: an operation or a call that became slower, or traces that
 //! take another path, before (or without) any entry operation showing it.
+//!
+//! A fault begins in some slice and lasts. So the newest 2, 4 and 8 slices are each held against the quiet slices before
+//! them, and a sign is as strong as the best of these says: a likelihood ratio over the time of the change, within a limited
+//! window (Willsky and Jones 1976; Lai 1995). As many slices again are left out in between, so that a slow onset does not
+//! become its own yardstick. What opens an incident has to be seen in two slices, each by itself.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -13,15 +18,17 @@ use super::clusters::Finding;
 use super::config::Shift;
 use super::entries::UNIT;
 
-/// Slices that are looked at together: a short look for what is plain, a long one for what is rare.
-const LOOKS: [usize; 2] = [4, 8];
+/// Slices that are looked at together: a change may have come before any of these.
+const LOOKS: [usize; 3] = [2, 4, 8];
+/// The longest look.
+const LONGEST: u64 = 8;
 /// Least past, in traces.
 const LEAST_PAST: f64 = 30.0;
 /// Least traces that take a new path: one user who does something new is no incident.
 const LEAST_TRACES: f64 = 3.0;
 /// Least rise of a time, nanoseconds: less is no symptom for anybody.
 const LEAST_RISE: f64 = 1e6;
-/// An incident that is open is sick until its signs fall below this part of the gate.
+/// A sign of an open incident is there until it falls below this part of its gate.
 const STILL: f64 = 0.5;
 
 /// The detector.
@@ -33,11 +40,6 @@ pub(super) struct EvidenceShifts {
     past: VecDeque<Kept>,
     /// The last slices with traffic; they become past when they are older than the longest look.
     recent: VecDeque<Kept>,
-    /// Slices in a row whose look was significant.
-    streak: u64,
-    since: Slice,
-    /// The service that the open incident's sign points at, if this detector opened one.
-    about: Option<Arc<str>>,
 }
 
 struct Kept {
@@ -47,57 +49,47 @@ struct Kept {
     tainted: bool,
 }
 
+/// When a sign was seen.
+#[derive(Default)]
+struct Seen {
+    /// The first slice that shows it ...
+    first: Option<Slice>,
+    /// ... and the last.
+    last: Option<Slice>,
+    /// How many do.
+    slices: u64,
+    /// The last slice before them that would have shown it and did not.
+    absent: Option<Slice>,
+}
+
 impl EvidenceShifts {
     pub(super) fn new(config: Shift, grid: SliceGrid) -> Self {
         let slices =
             |time: std::time::Duration| time.as_nanos().div_ceil(grid.length.as_nanos().max(1)).max(1) as usize;
         // A past of fewer slices than blocks says nothing of how much quiet times differ from each other.
         let (history, warm_up) = (slices(config.history.0), slices(config.warm_up.0).max(signs::BLOCKS));
-        Self {
-            config,
-            history,
-            warm_up,
-            past: VecDeque::new(),
-            recent: VecDeque::new(),
-            streak: 0,
-            since: Slice(0),
-            about: None,
-        }
+        Self { config, history, warm_up, past: VecDeque::new(), recent: VecDeque::new() }
     }
 
-    /// Judges a slice. While any incident is open, nothing becomes past.
-    pub(super) fn judge(&mut self, slice: Slice, parts: &[Arc<SpectraSlice>], any_open: bool) -> Option<Finding> {
+    /// Judges a slice. While any incident is open, nothing becomes past; when it is over, at its last sign `over`, what came
+    /// after that does.
+    pub(super) fn judge(
+        &mut self,
+        slice: Slice,
+        parts: &[Arc<SpectraSlice>],
+        any_open: bool,
+        over: Option<Slice>,
+    ) -> Vec<Finding> {
         if !self.config.enabled || !self.config.evidence {
-            return None;
+            return Vec::new();
         }
-        self.age(slice, any_open);
+        self.age(slice, any_open, over);
         let traces: u64 = parts.iter().map(|part| part.traces()).sum();
         if traces == 0 {
-            return None;
+            return Vec::new();
         }
         self.recent.push_back(Kept { slice, parts: parts.to_vec(), traces, tainted: any_open });
-        let past: u64 = self.past.iter().map(|kept| kept.traces).sum();
-        if self.past.len() < self.warm_up || (past as f64 / UNIT) < LEAST_PAST {
-            return None;
-        }
-        if !any_open {
-            self.about = None;
-        }
-        let limit = if self.about.is_some() { STILL } else { 1.0 };
-        let found = self.look().filter(|symptom| symptom.strength > limit);
-        let Some(symptom) = found else {
-            self.streak = 0;
-            return None;
-        };
-        self.streak += 1;
-        if self.streak == 1 {
-            self.since = self.onset(&symptom);
-        }
-        let ready = self.streak >= self.config.slices;
-        if ready && self.about.is_none() {
-            self.about = Some(Arc::clone(&symptom.service));
-        }
-        Some(self.finding(&symptom, ready))
+        self.look().into_iter().map(|symptom| self.finding(symptom, over)).collect()
     }
 
     /// Forgets the past: the new state is the normal one.
@@ -106,12 +98,11 @@ impl EvidenceShifts {
         self.recent.clear();
     }
 
-    fn age(&mut self, slice: Slice, any_open: bool) {
-        if any_open {
-            self.recent.iter_mut().for_each(|kept| kept.tainted = true);
+    fn age(&mut self, slice: Slice, any_open: bool, over: Option<Slice>) {
+        for kept in &mut self.recent {
+            kept.tainted = (kept.tainted && over.is_none_or(|over| kept.slice <= over)) || any_open;
         }
-        let longest = LOOKS.iter().copied().max().unwrap_or(1) as u64;
-        while self.recent.front().is_some_and(|kept| kept.slice.0 + longest <= slice.0) {
+        while self.recent.front().is_some_and(|kept| kept.slice.0 + LONGEST <= slice.0) {
             let Some(kept) = self.recent.pop_front() else { break };
             if !kept.tainted {
                 self.past.push_back(kept);
@@ -122,53 +113,84 @@ impl EvidenceShifts {
         }
     }
 
-    /// The strongest sign of the looks. While its incident is open only signs of the same service count, or whatever is
-    /// new in the world would keep it open; and only the short look, or the last sick slices would outlive it.
-    fn look(&self) -> Option<Symptom> {
-        let past: Vec<&SpectraSlice> = self.past.iter().flat_map(|kept| &kept.parts).map(|part| &**part).collect();
-        let least = Least {
-            looks: self.history * LOOKS.len(),
+    /// Every sign that is at least half as strong as its gate.
+    fn look(&self) -> Vec<Symptom> {
+        let mut best: BTreeMap<Sign, Symptom> = BTreeMap::new();
+        for look in LOOKS {
+            let Some(newer) = self.recent.len().checked_sub(look) else { break };
+            let recent = self.recent.iter().take(newer.saturating_sub(look)).filter(|kept| !kept.tainted);
+            let quiet: Vec<&Kept> = self.past.iter().chain(recent).collect();
+            let traces: u64 = quiet.iter().map(|kept| kept.traces).sum();
+            if quiet.len() < self.warm_up || (traces as f64 / UNIT) < LEAST_PAST {
+                continue;
+            }
+            // Until the past is renewed, its every slice is looked at anew, by looks that overlap: those of 2 slices make
+            // half as many, those of 4 a quarter.
+            let least = self.least(quiet.len());
+            for symptom in signs::find(&parts(quiet.into_iter()), &parts(self.recent.iter().skip(newer)), least) {
+                let strength = symptom.strength();
+                if strength > STILL && best.get(&symptom.sign).is_none_or(|known| known.strength() < strength) {
+                    best.insert(symptom.sign.clone(), symptom);
+                }
+            }
+        }
+        best.into_values().collect()
+    }
+
+    fn least(&self, looks: usize) -> Least {
+        Least {
+            looks,
             latency_rise: self.config.min_latency_rise.0,
             time_ns: LEAST_RISE,
             traces: LEAST_TRACES,
             share: self.config.min_error_rise.0,
-        };
-        let looks = if self.about.is_some() { &LOOKS[..1] } else { &LOOKS[..] };
-        let signs = looks.iter().filter_map(|&look| {
-            let newest = self.recent.iter().rev().take(look);
-            let window: Vec<&SpectraSlice> = newest.flat_map(|kept| &kept.parts).map(|part| &**part).collect();
-            signs::strongest(&past, &window, least, self.about.as_deref())
-        });
-        signs.reduce(|best, next| if next.strength > best.strength { next } else { best })
+        }
     }
 
-    /// The first of the recent slices that show the sign in one stretch up to now; slices that say nothing about it do
-    /// not end the stretch.
-    fn onset(&self, symptom: &Symptom) -> Slice {
-        let mut since = self.recent.back().map_or(Slice(0), |kept| kept.slice);
-        for kept in self.recent.iter().rev() {
-            let says: Vec<bool> = kept.parts.iter().filter_map(|part| signs::shows(part, symptom)).collect();
-            match (says.contains(&true), says.is_empty()) {
-                (true, _) => since = kept.slice,
-                (false, true) => {}
-                (false, false) => break,
+    /// When the sign was seen: in one stretch up to now, not counting slices that say nothing about it. What was seen until
+    /// `over` belongs to an incident of before.
+    fn seen(&self, symptom: &Symptom, over: Option<Slice>) -> Seen {
+        let (mut seen, mut newest) = (Seen::default(), None);
+        for kept in self.recent.iter().rev().take_while(|kept| over.is_none_or(|over| kept.slice > over)) {
+            match signs::shows(&parts(std::iter::once(kept)), symptom) {
+                Some(true) => {
+                    seen.first = Some(kept.slice);
+                    // Slices that say nothing do not say that it is over.
+                    seen.last = seen.last.or(newest).or(seen.first);
+                    seen.slices += 1;
+                }
+                // A last slice that does not show it does not end a stretch, but what is before it does.
+                Some(false) if seen.slices == 0 => newest = seen.first,
+                Some(false) => {
+                    seen.absent = Some(kept.slice);
+                    break;
+                }
+                None if seen.slices == 0 => newest = newest.or(Some(kept.slice)),
+                None => {}
             }
         }
-        since
+        seen
     }
 
-    fn finding(&self, symptom: &Symptom, ready: bool) -> Finding {
-        let times = matches!(symptom.sign, Sign::Slow(_));
+    fn finding(&self, symptom: Symptom, over: Option<Slice>) -> Finding {
+        let seen = self.seen(&symptom, over);
+        let newest = self.recent.back().map_or(Slice(0), |kept| kept.slice);
+        let ready = symptom.strength() > 1.0 && seen.slices >= self.config.slices;
+        let entry =
+            if ready { self.entry_of(&symptom.service) } else { Entry { service: "".into(), route: "".into() } };
         Finding {
-            entry: self.entry_of(&symptom.service),
+            entry,
             kind: DetectorKind::EvidenceShift,
             slo: String::new(),
             threshold: symptom.normal,
             observed: symptom.observed,
-            unit: if times { "ms" } else { "share" },
-            strength: symptom.strength,
-            since: self.since,
+            unit: if matches!(symptom.sign, Sign::Slow(_)) { "ms" } else { "share" },
+            strength: symptom.strength(),
+            since: seen.first.unwrap_or(newest),
+            until: seen.last,
+            absent: seen.absent,
             ready,
+            sign: Some(symptom.sign),
         }
     }
 
@@ -188,4 +210,8 @@ impl EvidenceShifts {
         let most = traces.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(a.0)));
         most.map_or_else(|| Entry { service: service.into(), route: "".into() }, |(entry, _)| entry.clone())
     }
+}
+
+fn parts<'a>(kept: impl Iterator<Item = &'a Kept>) -> Vec<&'a SpectraSlice> {
+    kept.flat_map(|kept| &kept.parts).map(|part| &**part).collect()
 }

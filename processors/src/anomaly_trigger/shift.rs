@@ -187,6 +187,9 @@ impl State {
             strength: shifted.statistic / gate,
             since,
             ready: streak >= config.slices || decisive,
+            sign: None,
+            until: Some(slice),
+            absent: None,
         })
     }
 }

@@ -125,6 +125,9 @@ impl Objective {
             strength: observed / rate,
             since: burning.map_or(slice, |spent| spent.slice),
             ready: true,
+            sign: None,
+            until: Some(slice),
+            absent: None,
         })
     }
 }

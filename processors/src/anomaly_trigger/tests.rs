@@ -271,25 +271,31 @@ fn parts_of_shards_and_coarse_ticks_change_nothing() {
     assert_eq!(got, expected);
 }
 
-/// Slices whose entry operation is steady while an operation inside takes `inner_ms`: each of 40 traces once.
-fn with_inner(slice: u64, inner_ms: u64, dice: &mut Dice) -> Data {
+/// Operations inside with what they take, milliseconds.
+type Inner = &'static [(&'static str, u64)];
+
+/// A slice whose entry operation is steady while operations inside take this long: each of 40 traces once.
+fn with_inner(slice: u64, inner: Inner, dice: &mut Dice) -> Data {
     let Data::Spectra(spectra) = spectra(slice, &[Traffic { traces: 40, errors: 0.0, ..SHOP }], dice) else {
         panic!("spectra")
     };
     let mut spectra = Arc::unwrap_or_clone(spectra);
-    let key = backtrail_model::spectra::TestKey { service: "cart".into(), operation: "load".into(), callee: None };
-    let sums = spectra.tests.entry(key).or_default();
-    for _ in 0..40 {
-        sums.record(inner_ms * 1_000_000 + dice.next() % 500_000);
+    for (service, millis) in inner {
+        let key =
+            backtrail_model::spectra::TestKey { service: (*service).into(), operation: "load".into(), callee: None };
+        let sums = spectra.tests.entry(key).or_default();
+        for _ in 0..40 {
+            sums.record(millis * 1_000_000 + dice.next() % 500_000);
+        }
     }
     Data::Spectra(Arc::new(spectra))
 }
 
-/// Runs slices with these inner times through a node; answers the revisions by slice.
-fn inner_revisions(config: &Config, times: impl IntoIterator<Item = u64>) -> Vec<Vec<Incident>> {
+/// Runs slices, so many of each kind, with these inner times through a node; answers the revisions by slice.
+fn inner_revisions(config: &Config, stretches: &[(usize, Inner)]) -> Vec<Vec<Incident>> {
     let mut bench = Bench::new(config);
-    let slices = times.into_iter().map(|inner_ms| {
-        let data = with_inner(bench.next, inner_ms, &mut bench.dice);
+    let slices = stretches.iter().flat_map(|(count, inner)| std::iter::repeat_n(*inner, *count)).map(|inner| {
+        let data = with_inner(bench.next, inner, &mut bench.dice);
         bench.chain.send(data);
         bench.next += 1;
         incidents(bench.chain.tick((bench.next - 1) * SLICE_MICROS))
@@ -301,25 +307,68 @@ fn warm() -> Config {
     Config { shift: Shift { warm_up: Duration::from_secs(180), ..Shift::default() }, ..Config::default() }
 }
 
+const FINE: Inner = &[("cart", 2), ("stock", 2)];
+const SLOW_CART: Inner = &[("cart", 9), ("stock", 2)];
+const SLOW_STOCK: Inner = &[("cart", 2), ("stock", 9)];
+const SLOW_BOTH: Inner = &[("cart", 9), ("stock", 9)];
+
+/// The opening slice and the last status of each incident, in order.
+fn stories(revisions: &[Vec<Incident>]) -> Vec<(u64, Status)> {
+    let mut last = BTreeMap::new();
+    for incident in revisions.iter().flatten() {
+        last.insert((incident.opened, incident.incident_key.clone()), incident.status);
+    }
+    last.into_iter().map(|((opened, _), status)| (opened.0 - 1000, status)).collect()
+}
+
 #[test]
 fn time_lost_inside_opens_an_incident_though_no_entry_operation_shows_it() {
-    let times = std::iter::repeat_n(2, 30).chain(std::iter::repeat_n(9, 6)).chain(std::iter::repeat_n(2, 16));
-    let revisions = inner_revisions(&warm(), times);
+    let revisions = inner_revisions(&warm(), &[(30, FINE), (6, SLOW_CART), (16, FINE)]);
     assert!(revisions[..30].iter().all(Vec::is_empty), "quiet times stay quiet");
     let first = revisions.iter().position(|list| !list.is_empty()).expect("an incident");
-    assert!((31..34).contains(&first), "two looks in a row: {first}");
+    assert!((31..34).contains(&first), "two slices that show it: {first}");
     let opened = &revisions[first][0];
     assert_eq!((opened.detector.kind, opened.status), (DetectorKind::EvidenceShift, Status::Open));
-    assert_eq!(opened.opened, Slice(1000 + 30), "the onset lies before the announcement");
-    let keys: BTreeSet<&str> = revisions.iter().flatten().map(|incident| incident.incident_key.as_str()).collect();
-    assert_eq!(keys.len(), 1, "one incident");
-    let last = revisions.iter().flatten().last().expect("a revision");
-    assert_eq!(last.status, Status::Resolved);
+    assert_eq!(stories(&revisions), [(30, Status::Resolved)]);
+}
+
+#[test]
+fn what_sets_in_elsewhere_and_later_is_an_incident_of_its_own() {
+    let revisions =
+        inner_revisions(&warm(), &[(30, FINE), (15, SLOW_CART), (8, SLOW_BOTH), (4, SLOW_CART), (16, FINE)]);
+    assert_eq!(stories(&revisions), [(30, Status::Resolved), (45, Status::Resolved)]);
+    // Neither keeps the other open.
+    let end_of = |opened: u64| {
+        let of_incident = revisions.iter().flatten().filter(|incident| incident.opened == Slice(1000 + opened));
+        let grid = Context::for_test("grid").grid();
+        of_incident.map(|incident| grid.slice(incident.window.end_unix_nano).0 - 1001).max()
+    };
+    let (first, second) = (end_of(30).expect("an end"), end_of(45).expect("an end"));
+    assert_eq!((first, second), (56, 52), "the last slices that show it");
+}
+
+#[test]
+fn what_sets_in_together_is_one_incident() {
+    let revisions = inner_revisions(&warm(), &[(30, FINE), (1, SLOW_CART), (9, SLOW_BOTH), (20, FINE)]);
+    assert_eq!(stories(&revisions), [(30, Status::Resolved)]);
+}
+
+#[test]
+fn what_breaks_inside_when_the_first_trouble_is_over_is_a_second_incident() {
+    let revisions = inner_revisions(&warm(), &[(30, FINE), (6, SLOW_CART), (24, FINE), (6, SLOW_STOCK), (16, FINE)]);
+    assert_eq!(stories(&revisions), [(30, Status::Resolved), (60, Status::Resolved)]);
+}
+
+#[test]
+fn trouble_inside_that_lasts_becomes_the_normal_state() {
+    let config = Config { max_open: Duration::from_secs(300), ..warm() };
+    let revisions = inner_revisions(&config, &[(30, FINE), (100, SLOW_CART)]);
+    assert_eq!(stories(&revisions), [(30, Status::Resolved)]);
 }
 
 #[test]
 fn looking_inside_can_be_turned_off() {
     let config = Config { shift: Shift { evidence: false, ..warm().shift }, ..warm() };
-    let revisions = inner_revisions(&config, std::iter::repeat_n(2, 30).chain(std::iter::repeat_n(9, 6)));
+    let revisions = inner_revisions(&config, &[(30, FINE), (6, SLOW_CART)]);
     assert!(revisions.iter().all(Vec::is_empty));
 }

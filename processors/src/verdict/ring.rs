@@ -15,9 +15,25 @@ pub(super) struct Ring {
     window: u64,
     baseline: u64,
     slices: BTreeMap<Slice, Parts>,
-    /// First and last slice of every incident that is or was, by key.
-    sick: BTreeMap<String, (Slice, Slice)>,
+    /// Every incident that is or was, by key.
+    sick: BTreeMap<String, Sick>,
 }
+
+/// When an incident was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sick {
+    pub(super) first: Slice,
+    /// The last slice that shows it.
+    pub(super) last: Slice,
+    /// The last slice that is known; quiet ones at the end prove nothing yet while it is open.
+    pub(super) open_until: Slice,
+    /// Whether it was detected in this traffic: a given window and an alert stand beside what is detected and are no
+    /// other trouble.
+    pub(super) detected: bool,
+}
+
+/// With fewer slices than blocks of a baseline nothing is known of how much they differ from each other.
+const LEAST_BASELINE: usize = backtrail_localize::signs::BLOCKS;
 
 #[derive(Default)]
 struct Parts {
@@ -47,6 +63,22 @@ impl Parts {
     }
 }
 
+impl<'a> Selected<'a> {
+    fn take_baseline(&mut self, slices: impl Iterator<Item = (&'a Slice, &'a Parts)>) {
+        for (&slice, parts) in slices {
+            self.first = Some(slice);
+            self.baseline_slices += 1;
+            parts.add_to(&mut self.baseline);
+        }
+    }
+}
+
+impl Sick {
+    fn holds(&self, slice: Slice) -> bool {
+        (self.first..=self.open_until).contains(&slice)
+    }
+}
+
 impl Ring {
     /// A ring that judges `window` slices by `baseline` slices.
     pub(super) fn new(window: u64, baseline: u64) -> Self {
@@ -69,25 +101,37 @@ impl Ring {
         self.slices.entry(part.slice).or_default().logs.push(Arc::clone(part));
     }
 
-    /// Slices `first` to `last` belong to an incident.
-    pub(super) fn mark_sick(&mut self, key: &str, first: Slice, last: Slice) {
-        self.sick.insert(key.to_owned(), (first, last));
+    /// Takes note of when an incident was.
+    pub(super) fn mark_sick(&mut self, key: &str, sick: Sick) {
+        self.sick.insert(key.to_owned(), sick);
     }
 
-    /// The slices `first` to `last` (the newest of them, unless the `whole` is wanted) and the quiet ones before them.
-    pub(super) fn select(&self, first: Slice, last: Slice, whole: bool) -> Selected<'_> {
+    /// The slices of the incident with this key (the newest of them, unless the `whole` is wanted) and those to judge
+    /// them by.
+    ///
+    /// Where two detected incidents overlap, the earlier one is judged by the slices that it has for itself. The later one
+    /// is judged against those: what both have in common is then nothing new. If they are too few, and for every incident
+    /// that stands alone, the baseline is the quiet slices before it.
+    pub(super) fn select(&self, key: &str, whole: bool) -> Selected<'_> {
         let mut selected = Selected::default();
-        let from = if whole { first } else { first.max(Slice((last.0 + 1).saturating_sub(self.window))) };
-        for (&slice, parts) in self.slices.range(from..=last) {
+        let Some(&this) = self.sick.get(key) else { return selected };
+        let others = || self.sick.iter().filter(|(other, sick)| *other != key && sick.detected && this.detected);
+        let later = |slice: Slice| others().any(|(_, sick)| sick.first > this.first && sick.holds(slice));
+        let from =
+            if whole { this.first } else { this.first.max(Slice((this.last.0 + 1).saturating_sub(self.window))) };
+        for (&slice, parts) in self.slices.range(from..=this.last).filter(|(slice, _)| !later(**slice)) {
             selected.first.get_or_insert(slice);
             selected.window_slices += 1;
             parts.add_to(&mut selected.window);
         }
-        let quiet = self.slices.range(..first).rev().filter(|(slice, _)| !self.is_sick(**slice));
-        for (&slice, parts) in quiet.take(self.baseline as usize) {
-            selected.first = Some(slice);
-            selected.baseline_slices += 1;
-            parts.add_to(&mut selected.baseline);
+        let earlier = others().map(|(_, sick)| sick).filter(|sick| sick.first < this.first && sick.last >= this.first);
+        let common = earlier.map(|sick| sick.first).max().map(|since| self.slices.range(since..this.first));
+        let common: Vec<_> = common.into_iter().flatten().filter(|(_, parts)| !parts.spectra.is_empty()).collect();
+        if common.len() >= LEAST_BASELINE {
+            selected.take_baseline(common.into_iter().rev().take(self.baseline as usize));
+        } else {
+            let quiet = self.slices.range(..this.first).rev().filter(|(slice, _)| !self.is_sick(**slice));
+            selected.take_baseline(quiet.take(self.baseline as usize));
         }
         selected
     }
@@ -103,11 +147,11 @@ impl Ring {
         };
         self.slices.retain(|&slice, _| needed(slice));
         let first = self.slices.first_key_value().map_or(now, |(&slice, _)| slice);
-        self.sick.retain(|_, &mut (_, last)| last >= first);
+        self.sick.retain(|_, sick| sick.open_until >= first);
     }
 
     fn is_sick(&self, slice: Slice) -> bool {
-        self.sick.values().any(|&(first, last)| (first..=last).contains(&slice))
+        self.sick.values().any(|sick| sick.holds(slice))
     }
 }
 
@@ -127,21 +171,59 @@ mod tests {
         slices.iter().map(|part| part.slice.0).collect()
     }
 
+    fn sick(first: u64, last: u64) -> Sick {
+        Sick { first: Slice(first), last: Slice(last), open_until: Slice(last), detected: true }
+    }
+
     #[test]
     fn the_baseline_leaves_out_what_belongs_to_incidents() {
         let mut ring = ring(0..30);
-        ring.mark_sick("old", Slice(14), Slice(16));
-        ring.mark_sick("this", Slice(20), Slice(21));
-        let selected = ring.select(Slice(20), Slice(21), false);
+        ring.mark_sick("old", sick(14, 16));
+        ring.mark_sick("this", sick(20, 21));
+        let selected = ring.select("this", false);
         assert_eq!(numbers(&selected.window.spectra), [20, 21]);
         assert_eq!(numbers(&selected.baseline.spectra), [19, 18, 17, 13, 12, 11, 10, 9, 8, 7]);
     }
 
     #[test]
+    fn quiet_slices_at_the_end_of_an_open_incident_are_in_no_window_and_no_baseline() {
+        let mut ring = ring(0..30);
+        ring.mark_sick("open", Sick { open_until: Slice(24), ..sick(20, 22) });
+        assert_eq!(numbers(&ring.select("open", false).window.spectra), [20, 21, 22]);
+        ring.mark_sick("next", sick(25, 25));
+        assert_eq!(ring.select("next", false).baseline.spectra[0].slice, Slice(19));
+    }
+
+    #[test]
     fn a_long_incident_is_judged_by_its_newest_slices_and_a_given_one_whole() {
-        let ring = ring(0..30);
-        assert_eq!(numbers(&ring.select(Slice(20), Slice(28), false).window.spectra), [25, 26, 27, 28]);
-        assert_eq!(ring.select(Slice(20), Slice(28), true).window_slices, 9);
+        let mut ring = ring(0..30);
+        ring.mark_sick("long", sick(20, 28));
+        assert_eq!(numbers(&ring.select("long", false).window.spectra), [25, 26, 27, 28]);
+        assert_eq!(ring.select("long", true).window_slices, 9);
+    }
+
+    #[test]
+    fn of_two_that_overlap_each_is_judged_by_what_the_other_does_not_explain() {
+        let mut ring = ring(0..40);
+        ring.window = 40;
+        ring.mark_sick("first", sick(10, 30));
+        ring.mark_sick("second", sick(20, 24));
+        let expected: Vec<u64> = (10..20).chain(25..=30).collect();
+        assert_eq!(numbers(&ring.select("first", false).window.spectra), expected);
+        let second = ring.select("second", false);
+        assert_eq!(numbers(&second.window.spectra), [20, 21, 22, 23, 24]);
+        assert_eq!(numbers(&second.baseline.spectra), [19, 18, 17, 16, 15, 14, 13, 12, 11, 10]);
+    }
+
+    #[test]
+    fn a_second_one_that_begins_soon_after_the_first_or_when_that_is_over_is_judged_by_quiet_slices() {
+        for first in [sick(17, 30), sick(10, 19)] {
+            let mut ring = ring(0..40);
+            ring.mark_sick("first", first);
+            ring.mark_sick("second", sick(20, 24));
+            let newest = ring.select("second", false).baseline.spectra[0].slice;
+            assert_eq!(newest, Slice(first.first.0 - 1));
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) struct Case {
     pub(super) window: Span,
     /// What was to blame.
     pub(super) truth: Truth,
+    /// Whether it is one of several faults of a stream.
+    pub(super) in_stream: bool,
 }
 
 /// The label. Several names are several simultaneous causes.
@@ -59,6 +61,15 @@ struct File {
     #[serde(deserialize_with = "nanos")]
     window_unix_nano: [u64; 2],
     root_cause: RootCause,
+}
+
+/// The label of hours with several faults, each labelled as a case is.
+#[derive(Deserialize)]
+struct Stream {
+    case_id: String,
+    #[serde(default)]
+    system: String,
+    faults: Vec<File>,
 }
 
 #[derive(Deserialize, Default)]
@@ -153,7 +164,7 @@ pub(super) fn find(dir: &Path) -> Result<Vec<Case>, Failure> {
 fn search(dir: &Path, depth: usize, cases: &mut Vec<Case>) -> anyhow::Result<()> {
     let label = dir.join("truth.json");
     if label.exists() {
-        cases.push(read(dir, &label).with_context(|| format!("{} is no label", label.display()))?);
+        cases.extend(read(dir, &label).with_context(|| format!("{} is no label", label.display()))?);
         return Ok(());
     }
     let mut entries: Vec<PathBuf> =
@@ -165,18 +176,35 @@ fn search(dir: &Path, depth: usize, cases: &mut Vec<Case>) -> anyhow::Result<()>
     Ok(())
 }
 
-fn read(dir: &Path, label: &Path) -> anyhow::Result<Case> {
-    let file: File = serde_json::from_str(&std::fs::read_to_string(label)?)?;
+/// The case of a label, or the faults of a stream in order of time.
+fn read(dir: &Path, label: &Path) -> anyhow::Result<Vec<Case>> {
+    let label: Value = serde_json::from_str(&std::fs::read_to_string(label)?)?;
+    if label.get("faults").is_none() {
+        return Ok(vec![case(dir, serde_json::from_value(label)?)]);
+    }
+    let stream: Stream = serde_json::from_value(label)?;
+    anyhow::ensure!(!stream.faults.is_empty(), "a stream without faults has nothing to find");
+    let of_stream = |(number, file): (usize, File)| {
+        let id = format!("{}#{number} {}", stream.case_id, file.fault_class);
+        Case { id, system: stream.system.clone(), in_stream: true, ..case(dir, file) }
+    };
+    let mut cases: Vec<Case> = (1..).zip(stream.faults).map(of_stream).collect();
+    cases.sort_by_key(|case| case.window.start);
+    Ok(cases)
+}
+
+fn case(dir: &Path, file: File) -> Case {
     let [start, end] = file.window_unix_nano;
     let inner = inner(&file.fault_class, &file.root_cause);
-    Ok(Case {
+    Case {
         id: file.case_id,
         dir: dir.to_owned(),
         system: file.system,
         class: file.fault_class,
         window: Span { start: UnixNano(start), end: UnixNano(end) },
         truth: Truth { inner, ..file.root_cause.into() },
-    })
+        in_stream: false,
+    }
 }
 
 #[cfg(test)]
@@ -197,5 +225,20 @@ mod tests {
         assert_eq!(cases[0].truth.services, ["a", "b"]);
         assert_eq!(cases[0].truth.edges, ["x -> a"]);
         assert_eq!(cases[0].window.end.0 - cases[0].window.start.0, 180_000_000_000);
+    }
+
+    #[test]
+    fn the_faults_of_a_stream_are_cases_in_order_of_time() {
+        let root = tempfile::tempdir().expect("a folder");
+        let fault = |start: u64, service: &str| {
+            serde_json::json!({"case_id": "x", "fault_class": "code", "window_unix_nano": [start, start + 5],
+                "root_cause": {"service": service}})
+        };
+        let label = serde_json::json!({"case_id": "day", "system": "shop", "faults": [fault(30, "b"), fault(10, "a")]});
+        std::fs::write(root.path().join("truth.json"), label.to_string()).expect("written");
+        let cases = find(root.path()).expect("found");
+        let seen: Vec<_> = cases.iter().map(|case| (case.id.as_str(), case.truth.services[0].as_str())).collect();
+        assert_eq!(seen, [("day#2 code", "a"), ("day#1 code", "b")]);
+        assert!(cases.iter().all(|case| case.in_stream && case.system == "shop"));
     }
 }

@@ -125,21 +125,31 @@ pub(super) fn given(replayed: &Replayed) -> Found<'_> {
     found(replayed.verdicts.last().map(|verdict| &**verdict), Mode::Window)
 }
 
-/// What it found by itself: the first incident that was announced while the fault lasted. One that was announced
-/// before is false, whatever it became.
-pub(super) fn detected<'a>(case: &Case, replayed: &'a Replayed) -> Found<'a> {
+/// What it found of each fault by itself: the first incident that was announced while the fault lasted. One that was
+/// announced at another time is false, whatever it became; it is counted with the fault that comes next, or the last.
+pub(super) fn detected<'a>(cases: &[Case], replayed: &'a Replayed) -> Vec<Found<'a>> {
     let announced_at = |verdict: &Arc<Verdict>| replayed.announced.get(&verdict.incident_key).copied();
     // What ends with the fault's last slice is announced when that slice closes.
-    let last = case.window.end.plus(replayed.grid.length);
-    let in_time =
-        |verdict: &&Arc<Verdict>| announced_at(verdict).is_some_and(|at| case.window.start <= at && at <= last);
-    let verdict = replayed.verdicts.iter().find(in_time);
-    let announced = verdict.and_then(announced_at);
-    Found {
-        delay: announced.map(|at| at.0.saturating_sub(case.window.start.0) as f64 / 1e9),
-        false_incidents: replayed.verdicts.iter().filter(|verdict| !in_time(verdict)).count(),
-        ..found(verdict.map(|verdict| &**verdict), Mode::Detect)
-    }
+    let last = |case: &Case| case.window.end.plus(replayed.grid.length);
+    let of_fault = |case: &Case, verdict: &Arc<Verdict>| {
+        announced_at(verdict).is_some_and(|at| case.window.start <= at && at <= last(case))
+    };
+    let is_false = |verdict: &&Arc<Verdict>| !cases.iter().any(|case| of_fault(case, verdict));
+    let mut counted = 0;
+    let found = cases.iter().enumerate().map(|(number, case)| {
+        let verdict = replayed.verdicts.iter().find(|verdict| of_fault(case, verdict));
+        let announced = verdict.and_then(announced_at);
+        let before = |verdict: &&Arc<Verdict>| {
+            number + 1 == cases.len() || announced_at(verdict).is_none_or(|at| at <= last(case))
+        };
+        let so_far = replayed.verdicts.iter().filter(is_false).filter(before).count();
+        Found {
+            delay: announced.map(|at| at.0.saturating_sub(case.window.start.0) as f64 / 1e9),
+            false_incidents: so_far - std::mem::replace(&mut counted, so_far),
+            ..found(verdict.map(|verdict| &**verdict), Mode::Detect)
+        }
+    });
+    found.collect()
 }
 
 fn found(verdict: Option<&Verdict>, mode: Mode) -> Found<'_> {

@@ -22,8 +22,6 @@ pub(super) struct Odd {
     before: f64,
     now: f64,
     pub(super) g: f64,
-    /// How much more the context's shares vary between quiet blocks than chance lets them, at least 1.
-    pub(super) dispersion: f64,
     /// Traces of the window that took the step.
     pub(super) hits: f64,
     /// Attributable fraction `1 - ((p N + 0.5) / (N + 1)) / (k / F)`.
@@ -79,7 +77,7 @@ pub(super) fn find(forms: &Forms, block_of: &[usize]) -> (Vec<Odd>, usize) {
         if total < LEAST {
             continue;
         }
-        let (quiet, dispersion) = quiet_shares(steps, &counts, &blocks);
+        let quiet = quiet_shares(steps, &counts, &blocks);
         let fell = |at: usize| quiet[at] - counts.window[steps[at] as usize] / now;
         let Some(expected) = (0..steps.len()).reduce(|a, b| if fell(b) > fell(a) { b } else { a }) else { continue };
         for (&step, &before) in steps.iter().zip(&quiet) {
@@ -90,7 +88,7 @@ pub(super) fn find(forms: &Forms, block_of: &[usize]) -> (Vec<Odd>, usize) {
             let g = g_test(before * total, total, hits, now);
             let weight = (1.0 - (before * total + 0.5) / (total + 1.0) * now / hits).max(0.0);
             if weight > 0.0 {
-                odd.push(Odd { step, expected: steps[expected], before, now: hits / now, g, dispersion, hits, weight });
+                odd.push(Odd { step, expected: steps[expected], before, now: hits / now, g, hits, weight });
             }
         }
     }
@@ -99,22 +97,15 @@ pub(super) fn find(forms: &Forms, block_of: &[usize]) -> (Vec<Odd>, usize) {
 
 /// The quiet distribution of a context over its next events: pooled; where the blocks disagree at the 5 % level (bound
 /// of Laurent and Massart for chi-squared), some of them hold another fault, and the median block is believed. Source:
-/// FUSION.md, part C rule 2. With it comes the dispersion of the blocks: their statistic over its degrees of freedom.
-fn quiet_shares(steps: &[u32], counts: &Counts, blocks: &[f64]) -> (Vec<f64>, f64) {
+/// FUSION.md, part C rule 2.
+fn quiet_shares(steps: &[u32], counts: &Counts, blocks: &[f64]) -> Vec<f64> {
     let total: f64 = blocks.iter().sum();
-    let sums: Vec<f64> = steps.iter().map(|&step| counts.row(step).iter().sum()).collect();
-    let pooled: Vec<f64> = sums.iter().map(|sum| sum / total).collect();
-    let filled = || blocks.iter().enumerate().filter(|(_, size)| **size > 0.0);
-    let outcomes = sums.iter().filter(|sum| **sum > 0.0).count();
-    let dof = (filled().count() as f64 - 1.0) * (outcomes as f64 - 1.0);
-    let spread: f64 = filled()
-        .map(|(block, &size)| steps.iter().map(|&step| xlogx(counts.row(step)[block])).sum::<f64>() - xlogx(size))
-        .sum();
-    let het = 2.0 * (spread - sums.iter().map(|&sum| xlogx(sum)).sum::<f64>() + xlogx(total));
-    let dispersion = if dof > 0.0 { (het / dof).max(1.0) } else { 1.0 };
+    let pooled: Vec<f64> = steps.iter().map(|&step| counts.row(step).iter().sum::<f64>() / total).collect();
+    let (het, dof) = heterogeneity(steps, counts, blocks);
     if !disagrees(het, dof) {
-        return (pooled, dispersion);
+        return pooled;
     }
+    let filled = || blocks.iter().enumerate().filter(|(_, size)| **size > 0.0);
     let median = |&step: &u32| {
         let mut shares: Vec<(f64, f64)> =
             filled().map(|(block, &size)| (counts.row(step)[block] / size, size)).collect();
@@ -122,7 +113,33 @@ fn quiet_shares(steps: &[u32], counts: &Counts, blocks: &[f64]) -> (Vec<f64>, f6
     };
     let medians: Vec<f64> = steps.iter().map(median).collect();
     let sum: f64 = medians.iter().sum();
-    (if sum > 0.0 { medians.iter().map(|share| share / sum).collect() } else { pooled }, dispersion)
+    if sum > 0.0 { medians.iter().map(|share| share / sum).collect() } else { pooled }
+}
+
+/// The likelihood ratio that the blocks of a context have different shares, and its degrees of freedom.
+fn heterogeneity(steps: &[u32], counts: &Counts, blocks: &[f64]) -> (f64, f64) {
+    let total: f64 = blocks.iter().sum();
+    let sums: Vec<f64> = steps.iter().map(|&step| counts.row(step).iter().sum()).collect();
+    let filled = || blocks.iter().enumerate().filter(|(_, size)| **size > 0.0);
+    let outcomes = sums.iter().filter(|sum| **sum > 0.0).count();
+    let dof = (filled().count() as f64 - 1.0) * (outcomes as f64 - 1.0);
+    let spread: f64 = filled()
+        .map(|(block, &size)| steps.iter().map(|&step| xlogx(counts.row(step)[block])).sum::<f64>() - xlogx(size))
+        .sum();
+    (2.0 * (spread - sums.iter().map(|&sum| xlogx(sum)).sum::<f64>() + xlogx(total)), dof)
+}
+
+/// How much more the shares of each context vary between blocks than chance lets them: the heterogeneity over its degrees
+/// of freedom, at least 1, and these.
+pub(super) fn dispersions(forms: &Forms, block_of: &[usize]) -> Vec<(f64, f64)> {
+    let counts = Counts::new(forms, block_of);
+    let dispersion = |steps: &Vec<u32>| {
+        let blocks: Vec<f64> =
+            (0..counts.blocks).map(|block| steps.iter().map(|&step| counts.row(step)[block]).sum()).collect();
+        let (het, dof) = heterogeneity(steps, &counts, &blocks);
+        (if dof > 0.0 { (het / dof).max(1.0) } else { 1.0 }, dof)
+    };
+    forms.contexts.iter().map(dispersion).collect()
 }
 
 /// Some odd steps, and who is charged for each context that has one.

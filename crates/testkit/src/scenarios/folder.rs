@@ -19,16 +19,16 @@ impl Recording {
     pub fn write(&self, dir: &Path) -> std::io::Result<PathBuf> {
         let dir = dir.join(self.scenario.id());
         std::fs::create_dir_all(&dir)?;
-        write_lines(&dir.join("traces.otlp.jsonl.zst"), &self.traces())?;
-        write_lines(&dir.join("logs.otlp.jsonl.zst"), &self.logs())?;
-        write_lines(&dir.join("metrics.otlp.jsonl.zst"), &self.metrics())?;
+        write_lines(&dir.join("traces.otlp.jsonl.zst"), self.traces().iter().map(line))?;
+        write_lines(&dir.join("logs.otlp.jsonl.zst"), self.logs().iter().map(line))?;
+        write_lines(&dir.join("metrics.otlp.jsonl.zst"), self.metrics().iter().map(line))?;
         std::fs::write(dir.join("truth.json"), serde_json::to_vec_pretty(&self.truth())?)?;
         Ok(dir)
     }
 
-    fn truth(&self) -> serde_json::Value {
+    pub(super) fn truth(&self) -> serde_json::Value {
         let nanos = |time: u64| time.to_string();
-        let [start, end] = self.scenario.window();
+        let [start, end] = self.window;
         json!({
             "case_id": self.scenario.id(),
             "dataset": "scenarios",
@@ -43,14 +43,17 @@ impl Recording {
     }
 }
 
-fn write_lines<T: Serialize>(path: &Path, requests: &[T]) -> std::io::Result<()> {
+/// A request as a line.
+pub(super) fn line<T: Serialize>(request: &T) -> Vec<u8> {
+    let mut line = serde_json::to_vec(request).expect("requests are plain data");
+    line.push(b'\n');
+    line
+}
+
+pub(super) fn write_lines(path: &Path, lines: impl IntoIterator<Item = Vec<u8>>) -> std::io::Result<()> {
     let mut out = zstd::Encoder::new(std::fs::File::create(path)?, LEVEL)?;
     // The encoder is slow in small bites, so a line is handed over whole.
-    let mut line = Vec::new();
-    for request in requests {
-        line.clear();
-        serde_json::to_writer(&mut line, request)?;
-        line.push(b'\n');
+    for line in lines {
         out.write_all(&line)?;
     }
     out.finish()?;

@@ -71,7 +71,7 @@ impl Recording {
     }
 
     fn release(&self, service: usize, time: u64) -> Release {
-        (service, self.plan.deployed.contains(&service) && time >= self.scenario.window()[0])
+        (service, self.plan.deployed.contains(&service) && time >= self.window[0])
     }
 
     fn resource(&self, (service, new): Release) -> Resource {
