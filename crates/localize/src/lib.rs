@@ -9,6 +9,7 @@
 //! What judging never does: it never depends on the order or partition of its input, never compares with a constant
 //! that was fitted to labels (every gate is `2 ln(tests)`), and never breaks a tie by name.
 
+mod best;
 mod blame;
 pub mod blocks;
 pub mod causal;
