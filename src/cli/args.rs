@@ -135,6 +135,10 @@ pub(crate) struct Eval {
     /// Tell nothing of the window: the pipeline has to notice the incident by itself
     #[arg(long, conflicts_with_all = ["first", "cuts", "ablate"])]
     pub(crate) detect: bool,
+    /// Judge so many quiet and so many shuffled windows of each case, in which nothing is wrong, instead of the fault
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000),
+        conflicts_with_all = ["detect", "first", "cuts", "ablate", "cases", "floor"])]
+    pub(crate) null: Option<u16>,
     /// Judge only the first part of each window: `--first 90s`
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) first: Option<std::time::Duration>,

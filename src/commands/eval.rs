@@ -7,6 +7,7 @@
 mod again;
 mod alert;
 mod case;
+mod null;
 mod score;
 mod summary;
 
@@ -14,7 +15,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::incident::{self, BUILT_IN};
+use super::incident::{self, BUILT_IN, Replayed};
 use super::load::{self, Override};
 use crate::cli::{Eval, Exit, Failure, Out, Progress};
 use crate::render::time::length;
@@ -48,13 +49,22 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
         let message = format!("no truth.json in or below {}", dirs.join(", "));
         return Err(Failure::usage(message, "a case is a folder with truth.json and traces.otlp.jsonl[.gz|.zst]"));
     }
+    let count = cases.len();
     // In-memory pipelines write nothing; the folder is for exporters that --set may have brought in.
     let scratch = tempfile::tempdir()?;
     let progress = Progress::steps(cases.len() as u64);
     let (mut rounds, mut failed): (Vec<Vec<Judged>>, usize) = (Vec::new(), 0);
+    let mut quiet = Vec::new();
     for case in cases {
         progress.say(case.id.clone());
-        match judge(&case, args, scratch.path(), &progress) {
+        let results = match args.null {
+            Some(windows) => judge_quiet(&case, args, usize::from(windows), scratch.path(), &progress).map(|judged| {
+                quiet.extend(judged);
+                Vec::new()
+            }),
+            None => judge(&case, args, scratch.path(), &progress),
+        };
+        match results {
             Ok(results) => {
                 rounds.resize_with(results.len(), Vec::new);
                 for (round, result) in rounds.iter_mut().zip(results) {
@@ -75,28 +85,47 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
     let took = progress.elapsed();
     drop(progress);
     let judged = rounds.first().map_or(&[][..], Vec::as_slice);
-    print(judged, args, out)?;
+    if args.null.is_some() {
+        print_null(&null::summarize(&quiet), args, out)?;
+    } else {
+        print(judged, args, out)?;
+    }
     if args.ablate && !args.json {
         for line in again::table(&rounds, args, out.paint()) {
             out.line(&line)?;
         }
     }
     if !args.json {
-        out.line(&format!(
-            "\ncases: {}; could not be replayed: {failed}; took {}",
-            judged.len() + failed,
-            length(took)
-        ))?;
+        out.line(&format!("\ncases: {count}; could not be replayed: {failed}; took {}", length(took)))?;
     }
     Ok(if failed == 0 { Exit::Ok } else { Exit::Problem })
 }
 
-fn judge(case: &Case, args: &Eval, scratch: &Path, progress: &Progress) -> Result<Vec<Judged>, Failure> {
-    let mut case = case.clone();
-    if let Some(first) = args.first {
-        case.window.end = case.window.end.min(case.window.start.plus(first));
+fn print_null(rows: &[null::Row], args: &Eval, out: &mut Out) -> Result<(), Failure> {
+    if args.json {
+        out.json(&json!({ "null": rows }))?;
+        return Ok(());
     }
-    let mut set = overrides(&case, args, scratch);
+    for line in null::table(rows, out.paint()) {
+        out.line(&line)?;
+    }
+    Ok(())
+}
+
+/// The quiet time before the fault, judged as if something had been wrong in it.
+fn judge_quiet(
+    case: &Case,
+    args: &Eval,
+    windows: usize,
+    scratch: &Path,
+    progress: &Progress,
+) -> Result<Vec<null::Judged>, Failure> {
+    let replayed = replay(case, args, scratch, progress)?;
+    Ok(null::windows(case, &replayed, windows))
+}
+
+fn replay(case: &Case, args: &Eval, scratch: &Path, progress: &Progress) -> Result<Replayed, Failure> {
+    let mut set = overrides(case, args, scratch);
     set.extend(alert::overrides(&case.dir)?);
     set.extend_from_slice(&args.set.set);
     let config = load::text("built-in pipeline", BUILT_IN, &set)?;
@@ -104,6 +133,15 @@ fn judge(case: &Case, args: &Eval, scratch: &Path, progress: &Progress) -> Resul
     if let Some(error) = replayed.report.errors.first() {
         return Err(Failure::from(anyhow::Error::msg(error.clone())));
     }
+    Ok(replayed)
+}
+
+fn judge(case: &Case, args: &Eval, scratch: &Path, progress: &Progress) -> Result<Vec<Judged>, Failure> {
+    let mut case = case.clone();
+    if let Some(first) = args.first {
+        case.window.end = case.window.end.min(case.window.start.plus(first));
+    }
+    let replayed = replay(&case, args, scratch, progress)?;
     let floor = score::floor_scores(&case, &replayed);
     let found = if args.detect { score::detected(&case, &replayed) } else { score::given(&replayed) };
     let mut judged = Vec::new();

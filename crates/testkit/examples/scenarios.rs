@@ -4,24 +4,27 @@
 //! cargo run -p backtrail-testkit --example scenarios -- --class latency --services 20 --seeds 1..20 --out DIR
 //! ```
 //!
-//! `--class all` writes every class; `--seeds 7` writes one, `--seeds 1..20` seeds 1 to 20.
+//! `--class all` writes every class; `--seeds 7` writes one, `--seeds 1..20` seeds 1 to 20. `--shuffle SEED` moves every
+//! trace to the time of another one: the labels of what is written mean nothing.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use backtrail_testkit::scenarios::{Class, Scenario};
 
-const USAGE: &str = "usage: scenarios --out DIR [--class NAME|all] [--services N] [--seeds A..B]";
+const USAGE: &str = "usage: scenarios --out DIR [--class NAME|all] [--services N] [--seeds A..B] [--shuffle SEED]";
 
 struct Args {
     classes: Vec<Class>,
     services: usize,
     seeds: std::ops::RangeInclusive<u64>,
+    shuffle: Option<u64>,
     out: PathBuf,
 }
 
 fn parse(args: &[String]) -> Result<Args, String> {
     let (mut classes, mut services, mut seeds, mut out) = (Class::ALL.to_vec(), 20, 1..=1, None);
+    let mut shuffle = None;
     for pair in args.chunks(2) {
         let [key, value] = pair else { return Err(format!("{} needs a value", pair[0])) };
         match key.as_str() {
@@ -32,6 +35,7 @@ fn parse(args: &[String]) -> Result<Args, String> {
             }
             "--services" => services = value.parse().map_err(|_| format!("{value} is no number"))?,
             "--seeds" => seeds = range(value).ok_or_else(|| format!("{value} is no range of seeds"))?,
+            "--shuffle" => shuffle = Some(value.parse().map_err(|_| format!("{value} is no seed"))?),
             "--out" => out = Some(PathBuf::from(value)),
             other => return Err(format!("unknown option {other}")),
         }
@@ -39,7 +43,7 @@ fn parse(args: &[String]) -> Result<Args, String> {
     if services < 8 {
         return Err("a topology has at least 8 services".to_owned());
     }
-    Ok(Args { classes, services, seeds, out: out.ok_or("--out is missing")? })
+    Ok(Args { classes, services, seeds, shuffle, out: out.ok_or("--out is missing")? })
 }
 
 /// `A..B` with both ends, or one number.
@@ -64,7 +68,12 @@ fn main() -> ExitCode {
     for &class in &args.classes {
         for seed in args.seeds.clone() {
             let scenario = Scenario { class, services: args.services, seed };
-            if let Err(error) = scenario.generate().write(&args.out) {
+            let recording = scenario.generate();
+            let recording = match args.shuffle {
+                Some(shuffle) => recording.shuffled(shuffle),
+                None => recording,
+            };
+            if let Err(error) = recording.write(&args.out) {
                 say(&format!("{}: {error}", scenario.id()));
                 return ExitCode::FAILURE;
             }
