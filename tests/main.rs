@@ -1,9 +1,11 @@
 //! Black-box tests: they start the built binary, speak OTLP to it, kill it, and read back what it wrote.
 
 mod abuse;
+mod capsules;
 mod cli;
 mod demo;
 mod determinism;
+mod investigate;
 mod scenarios;
 mod sdk;
 mod shutdown;

@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Replay labelled incidents and say how often the culprit was found
     Eval(Eval),
+    /// Ask a running pipeline what is wrong with an endpoint, without an incident
+    Investigate(Investigate),
     /// Check a configuration: every problem at once, with its place and a hint
     Validate(Validate),
     /// Draw the graph of a configuration, with the signals on every edge
@@ -81,8 +83,13 @@ pub(crate) struct Run {
 /// `backtrail replay`.
 #[derive(Args, Debug)]
 pub(crate) struct Replay {
-    /// A folder of `*.otlp.jsonl[.gz|.zst]` (or the `OpenTelemetry` Collector's file exporter), or one such file
-    pub(crate) path: PathBuf,
+    /// A folder of `*.otlp.jsonl[.gz|.zst]` (or the `OpenTelemetry` Collector's file exporter), or one such file; with
+    /// --verdict the folder of capsules (default: ./backtrail-data/capsules)
+    #[arg(required_unless_present = "verdict")]
+    pub(crate) path: Option<PathBuf>,
+    /// Judge this verdict again from its capsule, and say whether the document is the same
+    #[arg(long, value_name = "ID", conflicts_with_all = ["speed", "window", "config", "set"])]
+    pub(crate) verdict: Option<String>,
     /// `max`, or a multiple of recorded time such as `1x` or `60x`
     #[arg(long, default_value = "max", value_name = "SPEED")]
     pub(crate) speed: String,
@@ -153,6 +160,23 @@ pub(crate) struct Eval {
     pub(crate) shards: usize,
     #[command(flatten)]
     pub(crate) set: Set,
+}
+
+/// `backtrail investigate`.
+#[derive(Args, Debug)]
+pub(crate) struct Investigate {
+    /// What to look at: `SERVICE ROUTE` (`frontend GET /cart`), a service, or a route
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) endpoint: String,
+    /// How much of the time up to now is judged; what is held of the time before is the baseline
+    #[arg(long, default_value = "15m", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) last: std::time::Duration,
+    /// The admin listener of the running pipeline
+    #[arg(long, default_value = "127.0.0.1:8888", value_name = "HOST:PORT")]
+    pub(crate) admin: String,
+    /// Print the verdict document as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 fn parse_duration(text: &str) -> Result<std::time::Duration, String> {

@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use backtrail_console::Source;
 use backtrail_model::alert::Alert;
 use backtrail_model::change::Change;
+use backtrail_model::verdict::Verdict;
+use backtrail_pipeline::boards::{NoAnswer, Question};
 use backtrail_pipeline::config::Config;
 use backtrail_pipeline::engine::{Handle, Status};
 
@@ -48,6 +50,10 @@ impl Source for Admin {
 
     fn post_alerts(&self, alerts: Vec<Alert>) -> bool {
         self.handle.get().map(|handle| handle.shared().alerts.post(alerts)).is_some()
+    }
+
+    fn investigate(&self, question: &Question) -> Option<Result<Verdict, NoAnswer>> {
+        self.handle.get().map(|handle| handle.shared().investigators.ask(question))
     }
 }
 

@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
+use crate::investigate::investigate;
 use crate::metrics::{self, Process};
 use crate::posts;
 use crate::view::{Source, View};
@@ -69,6 +70,7 @@ fn router(source: Arc<dyn Source>) -> Router {
         .route("/status", get(status))
         .route("/v1/changes", post(posts::changes))
         .route("/v1/alerts", post(posts::alerts))
+        .route("/v1/investigate", post(investigate))
         .layer(DefaultBodyLimit::max(posts::MOST_BODY))
         .with_state(source)
 }
@@ -108,6 +110,8 @@ mod tests {
 
     use backtrail_model::alert::Alert;
     use backtrail_model::change::Change;
+    use backtrail_model::verdict::Verdict;
+    use backtrail_pipeline::boards::{NoAnswer, Question};
     use backtrail_pipeline::engine::{NodeStatus, Status};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -151,6 +155,14 @@ mod tests {
         fn post_alerts(&self, alerts: Vec<Alert>) -> bool {
             self.alerts.lock().expect("not poisoned").extend(alerts);
             self.ready()
+        }
+        fn investigate(&self, question: &Question) -> Option<Result<Verdict, NoAnswer>> {
+            let known = vec![format!("web GET /, not {}", question.endpoint)];
+            self.ready().then_some(Err(match question.last.as_secs() {
+                1 => NoAnswer::Busy,
+                2 => NoAnswer::NoSlices,
+                _ => NoAnswer::UnknownEndpoint { known },
+            }))
         }
     }
 
@@ -242,5 +254,27 @@ mod tests {
         assert!(code == 400 && reply.contains("not JSON"), "{reply}");
         let large = " ".repeat(posts::MOST_BODY + 1);
         assert_eq!(tell(&fake, "/v1/alerts", &large).await.0, 413);
+    }
+
+    #[tokio::test]
+    async fn a_question_without_an_answer_is_told_why() {
+        let fake = Fake::new();
+        for (body, code, words) in [
+            ("[", 400, "hint"),
+            ("{}", 400, "endpoint"),
+            (r#"{"endpoint": " "}"#, 400, "endpoint is empty"),
+            (r#"{"endpoint": "x", "last": "0s"}"#, 400, "at most 24h"),
+            (r#"{"endpoint": "x", "last": "15"}"#, 400, "15"),
+            (r#"{"endpoint": "x", "lost": "15m"}"#, 400, "lost"),
+            (r#"{"endpoint": "x", "last": "1s"}"#, 429, "another question"),
+            (r#"{"endpoint": "x", "last": "2s"}"#, 503, "no slice"),
+            (r#"{"endpoint": "web GET /x"}"#, 404, "web GET /, not web GET /x"),
+            (r#"{"endpoint": {"service": "web", "route": "GET /x"}}"#, 404, "web GET /, not web GET /x"),
+        ] {
+            let (answered, reply) = tell(&fake, "/v1/investigate", body).await;
+            assert!(answered == code && reply.contains(words), "{body}: {answered} {reply}");
+        }
+        fake.ready.store(false, Ordering::Relaxed);
+        assert_eq!(tell(&fake, "/v1/investigate", r#"{"endpoint": "x"}"#).await.0, 503);
     }
 }

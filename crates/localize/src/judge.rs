@@ -90,6 +90,8 @@ pub struct Options {
     pub sampled_share: f64,
     /// The endpoint whose impact is told; without one, the entry operation that lost most.
     pub endpoint: Option<Entry>,
+    /// The only services that can be suspects; all when it is `None`.
+    pub among: Option<BTreeSet<Arc<str>>>,
     /// Score from which the verdict is of high confidence.
     pub high: f64,
     /// Score below which it is of low confidence.
@@ -109,6 +111,7 @@ impl Default for Options {
             limits: BTreeMap::new(),
             sampled_share: 1.0,
             endpoint: None,
+            among: None,
             high: 0.9,
             medium: 0.5,
             suspects: 10,
@@ -237,7 +240,8 @@ pub fn judge(baseline: &Slices<'_>, window: &Slices<'_>, options: &Options) -> J
         let forms = Forms::new(&baseline, &window, options.sampled_share, chains);
         structure(&forms, &baseline, &options.cuts, &sick_edges(&latency.findings))
     };
-    let services = score(&spectrum, &now, &latency, &errors, &structure, &resources);
+    let mut services = score(&spectrum, &now, &latency, &errors, &structure, &resources);
+    services.retain(|service, _| options.among.as_ref().is_none_or(|among| among.contains(service)));
     let case = Case {
         options,
         baseline,

@@ -17,7 +17,7 @@ use backtrail_model::time::{SliceGrid, UnixNano};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::boards::{AlertBoard, ChangeBoard};
+use crate::boards::{AlertBoard, ChangeBoard, InvestigatorBoard};
 use crate::stats::NodeStats;
 
 /// What all nodes of one running graph share.
@@ -40,6 +40,8 @@ pub struct Shared {
     pub changes: ChangeBoard,
     /// Alerts that were posted.
     pub alerts: AlertBoard,
+    /// Nodes that answer questions.
+    pub investigators: InvestigatorBoard,
     /// Bound addresses.
     pub listening: Mutex<Vec<Listening>>,
     attributes: Mutex<Vec<String>>,
@@ -123,6 +125,7 @@ impl Shared {
             incidents: IncidentBoard::default(),
             changes: ChangeBoard::default(),
             alerts: AlertBoard::default(),
+            investigators: InvestigatorBoard::default(),
             listening: Mutex::default(),
             attributes: Mutex::default(),
             clock: if options.virtual_clock { Clock::Virtual(AtomicU64::new(0)) } else { Clock::Live },

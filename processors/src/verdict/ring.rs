@@ -9,6 +9,7 @@ use backtrail_model::log_motifs::LogMotifSlice;
 use backtrail_model::metrics::MetricSlice;
 use backtrail_model::spectra::SpectraSlice;
 use backtrail_model::time::Slice;
+use serde::{Deserialize, Serialize};
 
 /// Closed slices by time. The parts of shards are kept as they came: whoever judges adds them up.
 pub(super) struct Ring {
@@ -19,19 +20,20 @@ pub(super) struct Ring {
     sick: BTreeMap<String, (Slice, Slice)>,
 }
 
-#[derive(Default)]
-struct Parts {
-    edges: Vec<Arc<EdgeSlice>>,
-    spectra: Vec<Arc<SpectraSlice>>,
-    metrics: Vec<Arc<MetricSlice>>,
-    logs: Vec<Arc<LogMotifSlice>>,
+/// Parts of slices.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Parts {
+    pub(super) edges: Vec<Arc<EdgeSlice>>,
+    pub(super) spectra: Vec<Arc<SpectraSlice>>,
+    pub(super) metrics: Vec<Arc<MetricSlice>>,
+    pub(super) logs: Vec<Arc<LogMotifSlice>>,
 }
 
-/// The slices that one revision is judged by.
-#[derive(Default)]
-pub(super) struct Selected<'a> {
-    pub(super) baseline: Slices<'a>,
-    pub(super) window: Slices<'a>,
+/// The slices that one verdict is made of. They are shared with the ring, so that whoever judges needs no lock on it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Selected {
+    pub(super) baseline: Parts,
+    pub(super) window: Parts,
     /// The first slice of all.
     pub(super) first: Option<Slice>,
     pub(super) baseline_slices: u64,
@@ -39,11 +41,21 @@ pub(super) struct Selected<'a> {
 }
 
 impl Parts {
-    fn add_to<'a>(&'a self, slices: &mut Slices<'a>) {
-        slices.edges.extend(self.edges.iter().map(|part| &**part));
-        slices.spectra.extend(self.spectra.iter().map(|part| &**part));
-        slices.metrics.extend(self.metrics.iter().map(|part| &**part));
-        slices.logs.extend(self.logs.iter().map(|part| &**part));
+    fn extend(&mut self, other: &Self) {
+        self.edges.extend(other.edges.iter().map(Arc::clone));
+        self.spectra.extend(other.spectra.iter().map(Arc::clone));
+        self.metrics.extend(other.metrics.iter().map(Arc::clone));
+        self.logs.extend(other.logs.iter().map(Arc::clone));
+    }
+
+    /// As the judge takes them.
+    pub(super) fn slices(&self) -> Slices<'_> {
+        Slices {
+            edges: self.edges.iter().map(|part| &**part).collect(),
+            spectra: self.spectra.iter().map(|part| &**part).collect(),
+            metrics: self.metrics.iter().map(|part| &**part).collect(),
+            logs: self.logs.iter().map(|part| &**part).collect(),
+        }
     }
 }
 
@@ -75,21 +87,26 @@ impl Ring {
     }
 
     /// The slices `first` to `last` (the newest of them, unless the `whole` is wanted) and the quiet ones before them.
-    pub(super) fn select(&self, first: Slice, last: Slice, whole: bool) -> Selected<'_> {
+    pub(super) fn select(&self, first: Slice, last: Slice, whole: bool) -> Selected {
         let mut selected = Selected::default();
         let from = if whole { first } else { first.max(Slice((last.0 + 1).saturating_sub(self.window))) };
         for (&slice, parts) in self.slices.range(from..=last) {
             selected.first.get_or_insert(slice);
             selected.window_slices += 1;
-            parts.add_to(&mut selected.window);
+            selected.window.extend(parts);
         }
         let quiet = self.slices.range(..first).rev().filter(|(slice, _)| !self.is_sick(**slice));
         for (&slice, parts) in quiet.take(self.baseline as usize) {
             selected.first = Some(slice);
             selected.baseline_slices += 1;
-            parts.add_to(&mut selected.baseline);
+            selected.baseline.extend(parts);
         }
         selected
+    }
+
+    /// The newest slice.
+    pub(super) fn newest(&self) -> Option<Slice> {
+        self.slices.last_key_value().map(|(&slice, _)| slice)
     }
 
     /// Forgets what no revision can need any more; `now` is the slice of the watermark, `open` the opening slices of the
@@ -123,7 +140,7 @@ mod tests {
         ring
     }
 
-    fn numbers(slices: &[&SpectraSlice]) -> Vec<u64> {
+    fn numbers(slices: &[Arc<SpectraSlice>]) -> Vec<u64> {
         slices.iter().map(|part| part.slice.0).collect()
     }
 

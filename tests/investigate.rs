@@ -1,0 +1,56 @@
+//! A running pipeline is asked about an endpoint while no incident is open.
+
+use std::process::{Command, Output};
+
+use backtrail_testkit::incident::{CULPRIT, Shape, requests, spans, write_jsonl};
+use backtrail_testkit::process::{Collector, wait_for};
+use serde_json::Value;
+
+use crate::support::{binary, pipeline};
+
+const SHAPE: Shape = Shape { seed: 5, start: 1_760_000_010_000_000_000, quiet: 150, faulty: 600, rate: 6 };
+
+fn investigate(collector: &Collector, endpoint: &str, more: &[&str]) -> Output {
+    let admin = collector.admin().to_string();
+    let ask = ["investigate", "--admin", &admin, "--endpoint", endpoint, "--last", "60s"];
+    Command::new(binary()).args(ask).args(more).output().expect("it runs")
+}
+
+#[test]
+fn a_running_pipeline_says_what_is_wrong_with_an_endpoint_without_an_incident() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    write_jsonl(&dir.path().join("traces.otlp.jsonl"), &requests(&spans(&SHAPE), 50)).expect("writable");
+    // Recorded time passes 30 times as fast, and nobody looks for shifts.
+    let config = pipeline("replay: { path: traces.otlp.jsonl, speed: 30x }", "decision_wait: 5s")
+        .replace("anomaly_trigger: {}", "anomaly_trigger: { shift: { enabled: false } }");
+    let collector = Collector::start(binary(), dir.path(), &config);
+    let answer = wait_for("a verdict that is sure", || {
+        let output = investigate(&collector, "shop POST /checkout", &["--json"]);
+        let answer: Value = serde_json::from_slice(&output.stdout).ok()?;
+        (answer["confidence"]["level"] == "high").then_some(answer)
+    });
+    assert_eq!(answer["suspects"][0]["entity"]["service"], CULPRIT);
+    assert_eq!(answer["endpoint"]["route"], "POST /checkout");
+    assert_eq!(answer["detector"]["kind"], "given_window");
+    assert_eq!(answer["provenance"]["window_slices"], 4);
+
+    let face = investigate(&collector, CULPRIT, &[]);
+    let text = String::from_utf8_lossy(&face.stdout);
+    assert!(face.status.success() && text.contains(&format!("the case against {CULPRIT}").to_uppercase()), "{text}");
+
+    let unknown = investigate(&collector, "shop GET /nowhere", &[]);
+    let says = String::from_utf8_lossy(&unknown.stderr);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(says.contains("no trace") && says.contains("ask about one of: shop POST /checkout"), "{says}");
+    let (status, _) = collector.terminate();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn who_asks_nobody_is_told_how_to_find_somebody() {
+    let args = ["investigate", "--endpoint", "x", "--admin", "127.0.0.1:1"];
+    let output = Command::new(binary()).args(args).output().expect("it runs");
+    let says = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(says.contains("nothing answers at 127.0.0.1:1") && says.contains("--admin"), "{says}");
+}
