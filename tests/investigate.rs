@@ -1,9 +1,10 @@
-//! A running pipeline is asked about an endpoint while no incident is open.
+//! A running pipeline is asked about an endpoint while no incident is open, and told whether it was right.
 
 use std::process::{Command, Output};
 
 use backtrail_testkit::incident::{CULPRIT, Shape, requests, spans, write_jsonl};
 use backtrail_testkit::process::{Collector, wait_for};
+use backtrail_testkit::scenarios::{Class, Scenario};
 use serde_json::Value;
 
 use crate::support::{binary, pipeline};
@@ -42,8 +43,42 @@ fn a_running_pipeline_says_what_is_wrong_with_an_endpoint_without_an_incident() 
     let says = String::from_utf8_lossy(&unknown.stderr);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(says.contains("no trace") && says.contains("ask about one of: shop POST /checkout"), "{says}");
+    let id = answer["id"].as_str().expect("an id");
+    let right = feedback(&collector, id, &["--culprit", CULPRIT]);
+    assert!(right.contains(&format!("the verdict named {CULPRIT} (high")) && right.contains("was right"), "{right}");
+    let unknown = feedback(&collector, "another", &["--wrong"]);
+    assert!(unknown.contains("not known any more"), "{unknown}");
     let (status, _) = collector.terminate();
     assert!(status.success(), "{status}");
+    what_was_said_is_counted_by_eval(&dir.path().join("data/feedback.jsonl"));
+}
+
+fn feedback(collector: &Collector, id: &str, more: &[&str]) -> String {
+    let admin = collector.admin().to_string();
+    let tell = ["feedback", id, "--admin", &admin];
+    let output = Command::new(binary()).args(tell).args(more).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn what_was_said_is_counted_by_eval(file: &std::path::Path) {
+    let cases = tempfile::tempdir().expect("a temporary folder");
+    Scenario { class: Class::Error, services: 20, seed: 1 }.generate().write(cases.path()).expect("writable");
+    let refit = |text: &str| -> Value {
+        let feedback = cases.path().join("feedback.jsonl");
+        std::fs::write(&feedback, text).expect("writable");
+        let args = ["eval", "--json", "--refit", "--feedback"];
+        let output = Command::new(binary()).args(args).arg(&feedback).arg(cases.path()).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).expect("a document")["refit"].take()
+    };
+    let text = std::fs::read_to_string(file).expect("feedback was written");
+    let report = refit(&text);
+    assert_eq!((&report["cases"], &report["feedback"], &report["unknown"]), (&1.into(), &1.into(), &1.into()));
+    let right: u64 = report["levels"].as_array().expect("a list").iter().filter_map(|row| row["right"].as_u64()).sum();
+    assert_eq!(right, 2, "{report}");
+    let damaged = refit(&text.replace(CULPRIT, "payMent"));
+    assert_eq!((&damaged["feedback"], &damaged["damaged"]), (&0.into(), &serde_json::json!([1])));
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Eval(Eval),
     /// Ask a running pipeline what is wrong with an endpoint, without an incident
     Investigate(Investigate),
+    /// Tell a running pipeline who was to blame, to see later how far its confidence can be trusted
+    Feedback(Feedback),
     /// Check a configuration: every problem at once, with its place and a hint
     Validate(Validate),
     /// Draw the graph of a configuration, with the signals on every edge
@@ -144,8 +146,14 @@ pub(crate) struct Eval {
     pub(crate) detect: bool,
     /// Judge so many quiet and so many shuffled windows of each case, in which nothing is wrong, instead of the fault
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000),
-        conflicts_with_all = ["detect", "first", "cuts", "ablate", "cases", "floor"])]
+        conflicts_with_all = ["detect", "first", "cuts", "ablate", "cases", "floor", "refit"])]
     pub(crate) null: Option<u16>,
+    /// Show how far the stated confidence can be trusted, by these cases and by --feedback; no constant is changed
+    #[arg(long)]
+    pub(crate) refit: bool,
+    /// A file of feedback (`<data_dir>/feedback.jsonl`), counted with the cases by --refit
+    #[arg(long, value_name = "FILE", requires = "refit")]
+    pub(crate) feedback: Option<PathBuf>,
     /// Judge only the first part of each window: `--first 90s`
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) first: Option<std::time::Duration>,
@@ -175,6 +183,27 @@ pub(crate) struct Investigate {
     #[arg(long, default_value = "127.0.0.1:8888", value_name = "HOST:PORT")]
     pub(crate) admin: String,
     /// Print the verdict document as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `backtrail feedback`.
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("outcome").required(true))]
+pub(crate) struct Feedback {
+    /// The verdict's id
+    #[arg(value_name = "VERDICT_ID")]
+    pub(crate) verdict_id: String,
+    /// The service that was to blame
+    #[arg(long, value_name = "SERVICE", group = "outcome")]
+    pub(crate) culprit: Option<String>,
+    /// The verdict is wrong, and who was to blame is not known
+    #[arg(long, group = "outcome")]
+    pub(crate) wrong: bool,
+    /// The admin listener of the running pipeline
+    #[arg(long, default_value = "127.0.0.1:8888", value_name = "HOST:PORT")]
+    pub(crate) admin: String,
+    /// Print what was written as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -8,6 +8,7 @@ mod again;
 mod alert;
 mod case;
 mod null;
+mod refit;
 mod score;
 mod summary;
 
@@ -181,9 +182,14 @@ fn overrides(case: &Case, args: &Eval, scratch: &Path) -> Vec<Override> {
 
 fn print(judged: &[Judged], args: &Eval, out: &mut Out) -> Result<(), Failure> {
     let summary = summary::summarize(judged);
+    let refit = if args.refit { Some(refit::report(judged, args.feedback.as_deref())?) } else { None };
     if args.json {
         let cases: Vec<Value> = judged.iter().map(Judged::document).collect();
-        out.json(&json!({ "cases": cases, "summary": summary }))?;
+        let mut document = json!({ "cases": cases, "summary": summary });
+        if let Some(refit) = refit {
+            document["refit"] = json!(refit);
+        }
+        out.json(&document)?;
         return Ok(());
     }
     if args.cases || args.floor {
@@ -192,7 +198,8 @@ fn print(judged: &[Judged], args: &Eval, out: &mut Out) -> Result<(), Failure> {
         }
         out.line("")?;
     }
-    for line in summary::table(&summary, out.paint()) {
+    let refit = refit.map_or_else(Vec::new, |refit| refit.lines(out.paint()));
+    for line in summary::table(&summary, out.paint()).into_iter().chain(refit) {
         out.line(&line)?;
     }
     Ok(())

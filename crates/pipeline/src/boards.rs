@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use backtrail_model::alert::Alert;
 use backtrail_model::change::Change;
+use backtrail_model::feedback::Said;
 use backtrail_model::verdict::Verdict;
 use parking_lot::Mutex;
 
 /// Most changes that are remembered: a busy week of a large company.
 const MOST_CHANGES: usize = 5000;
+/// Most verdicts that are remembered: some hours of open incidents.
+const MOST_SAID: usize = 5000;
 /// Most alerts that wait to be looked at.
 const MOST_ALERTS: usize = 1000;
 
@@ -159,6 +162,37 @@ impl InvestigatorBoard {
             }
         }
         Err(error)
+    }
+}
+
+/// What the last verdicts said, for whoever comes to say whether they were right.
+#[derive(Default)]
+pub struct SaidBoard {
+    inner: Mutex<Sayings>,
+}
+
+#[derive(Default)]
+struct Sayings {
+    by_id: BTreeMap<String, Said>,
+    order: VecDeque<String>,
+}
+
+impl SaidBoard {
+    /// Remembers a verdict; past the bound the oldest is forgotten.
+    pub fn post(&self, verdict: &Verdict) {
+        let mut inner = self.inner.lock();
+        if inner.by_id.insert(verdict.id.clone(), Said::by(verdict)).is_none() {
+            inner.order.push_back(verdict.id.clone());
+        }
+        if inner.order.len() > MOST_SAID {
+            let oldest = inner.order.pop_front();
+            oldest.and_then(|id| inner.by_id.remove(&id));
+        }
+    }
+
+    /// What a verdict said, if it is remembered.
+    pub fn get(&self, verdict_id: &str) -> Option<Said> {
+        self.inner.lock().by_id.get(verdict_id).cloned()
     }
 }
 

@@ -17,7 +17,7 @@ use backtrail_model::time::{SliceGrid, UnixNano};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::boards::{AlertBoard, ChangeBoard, InvestigatorBoard};
+use crate::boards::{AlertBoard, ChangeBoard, InvestigatorBoard, SaidBoard};
 use crate::stats::NodeStats;
 
 /// What all nodes of one running graph share.
@@ -40,6 +40,8 @@ pub struct Shared {
     pub changes: ChangeBoard,
     /// Alerts that were posted.
     pub alerts: AlertBoard,
+    /// What the last verdicts said.
+    pub said: SaidBoard,
     /// Nodes that answer questions.
     pub investigators: InvestigatorBoard,
     /// Bound addresses.
@@ -125,6 +127,7 @@ impl Shared {
             incidents: IncidentBoard::default(),
             changes: ChangeBoard::default(),
             alerts: AlertBoard::default(),
+            said: SaidBoard::default(),
             investigators: InvestigatorBoard::default(),
             listening: Mutex::default(),
             attributes: Mutex::default(),

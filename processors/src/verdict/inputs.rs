@@ -46,6 +46,7 @@ impl Bench {
     pub(super) fn judge(&self, inputs: &Inputs) -> (Judgement, Verdict) {
         let (judgement, verdict) = inputs.verdict();
         self.keeper.keep(inputs, &verdict);
+        self.cx.shared().said.post(&verdict);
         (judgement, verdict)
     }
 
