@@ -6,6 +6,7 @@ mod cli;
 mod demo;
 mod determinism;
 mod investigate;
+mod null;
 mod scenarios;
 mod sdk;
 mod shutdown;

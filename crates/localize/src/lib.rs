@@ -12,6 +12,7 @@
 mod best;
 mod blame;
 pub mod blocks;
+mod calibrate;
 pub mod causal;
 pub mod changes;
 pub mod critical_path;
