@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use backtrail_model::histogram::{Histogram, bucket};
 use backtrail_model::spectra::{Element, ElementKind, Entry, SpectraSlice, TraceGroup};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use crate::best::Best;
 use crate::judge::TAIL;
@@ -84,7 +86,9 @@ impl Spectrum {
                 None => overflow += count,
             }
         }
-        let mut touched: BTreeMap<&Element, [u64; 2]> = BTreeMap::new();
+        // Elements are long strings, and most occur in many signatures: hashing them all and sorting each once is several
+        // times as fast as keeping them in order.
+        let mut touched: HashMap<&Element, [u64; 2], FixedState> = HashMap::default();
         for (elements, counts) in signatures.values() {
             for element in elements.iter() {
                 let sums = touched.entry(element).or_default();
@@ -92,6 +96,8 @@ impl Spectrum {
                 sums[1] += counts[1];
             }
         }
+        let mut touched: Vec<(&Element, [u64; 2])> = touched.into_iter().collect();
+        touched.sort_unstable_by_key(|(element, _)| *element);
         let traces = |count: u64| count as f64 / UNIT;
         let [passing, failing] = totals.map(traces);
         let mut spectrum = Self { failing, passing, overflow: traces(overflow), ..Self::default() };
