@@ -1,10 +1,13 @@
 //! Black-box tests: they start the built binary, speak OTLP to it, kill it, and read back what it wrote.
 
 mod abuse;
+mod capsules;
 mod cli;
 mod demo;
 mod detect;
 mod determinism;
+mod investigate;
+mod null;
 mod scenarios;
 mod sdk;
 mod shutdown;

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use backtrail_exporters::EXPORTERS;
-use backtrail_model::data::{Batch, Data};
+use backtrail_model::Ack;
+use backtrail_model::data::{Batch, Data, RawBatch};
+use backtrail_model::signal::Signals;
 use backtrail_model::time::{SliceGrid, Tick, UnixNano};
-use backtrail_model::{Ack, Signal};
 use backtrail_pipeline::context::{Shared, SharedOptions};
 use backtrail_pipeline::{Context, Emit, Exporter, Processor};
 use backtrail_processors::PROCESSORS;
@@ -15,12 +16,17 @@ use backtrail_wire::{Bounds, WalkSpec, Walker};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+/// What the exporter writes, as far as it comes.
+const TABLES: [&str; 5] = ["spans", "edges", "spectra", "log_motifs", "metric_windows"];
+
 /// A straight chain of processors.
 pub(crate) struct Chain {
     context: Context,
     nodes: Vec<Box<dyn Processor>>,
+    /// What each of them accepts: the rest goes past it.
+    accepts: Vec<Signals>,
     walker: Option<Walker>,
-    exporter: Option<Box<dyn Exporter>>,
+    exporter: Option<(Signals, Box<dyn Exporter>)>,
     runtime: tokio::runtime::Runtime,
     /// Spans that reached the exporter.
     pub(crate) kept: u64,
@@ -39,29 +45,46 @@ impl Chain {
             virtual_clock: true,
         });
         let context = |name: &str| Context::new(name, 0, Arc::default(), Arc::clone(&shared));
-        let nodes = processors.iter().map(|(name, settings)| {
+        let (mut nodes, mut accepts) = (Vec::new(), Vec::new());
+        for (name, settings) in processors {
             let kind = PROCESSORS.iter().find(|kind| kind.name == *name).expect("a known processor");
             let config = (kind.parse)(settings.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
-            config.build(&context(name)).expect("it builds")
-        });
-        let nodes = nodes.collect();
+            accepts.push(config.accepts());
+            nodes.push(config.build(&context(name)).expect("it builds"));
+        }
         let exporter = windows.map(|path| {
             let kind = EXPORTERS.iter().find(|kind| kind.name == "parquet").expect("a known exporter");
-            let config = (kind.parse)(json!({ "tables": ["spans", "edges", "spectra"], "path": path }));
-            config.unwrap_or_else(|error| panic!("{error}")).build(&context("parquet")).expect("it builds")
+            let config = (kind.parse)(json!({ "tables": TABLES, "path": path }));
+            let config = config.unwrap_or_else(|error| panic!("{error}"));
+            (config.accepts(), config.build(&context("parquet")).expect("it builds"))
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { context: context("bench"), nodes, walker: None, exporter, runtime, kept: 0 }
+        Self { context: context("bench"), nodes, accepts, walker: None, exporter, runtime, kept: 0 }
     }
 
-    /// Walks a request and runs it through the chain.
+    /// Walks a request of spans and runs it through the chain.
     pub(crate) fn request(&mut self, request: Bytes, arrival: UnixNano) {
-        let shared = self.context.shared();
-        let walker = self.walker.get_or_insert_with(|| {
-            Walker::new(Arc::new(WalkSpec::new(shared.attributes())), Arc::clone(&shared.symbols))
-        });
-        let walked = walker.traces(request, &Bounds::none()).expect("the corpus is valid");
+        let walked = self.walker().traces(request, &Bounds::none()).expect("the corpus is valid");
         self.feed(0, Batch { data: Data::Spans(Arc::new(walked.batch), None), arrival, ack: Ack::none() });
+    }
+
+    /// Walks a request of log records and runs it through the chain.
+    pub(crate) fn logs(&mut self, request: Bytes, arrival: UnixNano) {
+        let walked = self.walker().logs(request, &Bounds::none()).expect("the request is valid");
+        self.feed(0, Batch { data: Data::Logs(Arc::new(walked.batch), None), arrival, ack: Ack::none() });
+    }
+
+    /// Runs a request of metrics with so many data points through the chain.
+    pub(crate) fn metrics(&mut self, request: Bytes, points: u64, arrival: UnixNano) {
+        let raw = RawBatch { buf: request, items: points, permit: None };
+        self.feed(0, Batch { data: Data::Metrics(raw), arrival, ack: Ack::none() });
+    }
+
+    fn walker(&mut self) -> &mut Walker {
+        let shared = self.context.shared();
+        self.walker.get_or_insert_with(|| {
+            Walker::new(Arc::new(WalkSpec::new(shared.attributes())), Arc::clone(&shared.symbols))
+        })
     }
 
     /// Ticks every node in order.
@@ -82,7 +105,7 @@ impl Chain {
     /// Publishes what the exporter holds.
     pub(crate) fn finish(&mut self) {
         self.tick(Tick::LAST);
-        if let Some(exporter) = &mut self.exporter {
+        if let Some((_, exporter)) = &mut self.exporter {
             self.runtime.block_on(exporter.flush(true)).expect("it flushes");
         }
     }
@@ -94,13 +117,13 @@ impl Chain {
 
     fn feed(&mut self, from: usize, batch: Batch) {
         let mut waiting = VecDeque::from([(from, batch)]);
-        while let Some((at, batch)) = waiting.pop_front() {
-            let slices = matches!(batch.data.signal(), Signal::Edges | Signal::Spectra);
-            if at >= self.nodes.len() || slices {
+        while let Some((from, batch)) = waiting.pop_front() {
+            let signal = batch.data.signal();
+            let Some(at) = (from..self.nodes.len()).find(|&at| self.accepts[at].has(signal)) else {
                 self.export(&batch);
                 batch.ack.delivered();
                 continue;
-            }
+            };
             let (mut queue, mut hold) = (VecDeque::new(), UnixNano::MAX);
             let arrival = batch.arrival;
             let mut out = Emit::new(&mut queue, self.context.stats(), arrival, &mut hold);
@@ -113,7 +136,8 @@ impl Chain {
         if let Data::Traces(traces) = &batch.data {
             self.kept += traces.records.len() as u64;
         }
-        if let Some(exporter) = &mut self.exporter {
+        let signal = batch.data.signal();
+        if let Some((_, exporter)) = self.exporter.as_mut().filter(|(accepts, _)| accepts.has(signal)) {
             self.runtime.block_on(exporter.export(batch)).expect("it exports");
         }
     }

@@ -1,7 +1,7 @@
 //! The figures of the README, measured in one run: `cargo bench`. `cargo bench -- --smoke` runs everything once on
 //! little data, so that CI knows that it works; it asserts no timing.
 //!
-//! Names after `--` choose parts: walk, path, memory, grpc; and stages, what each node of the path adds, which is run
+//! Names after `--` choose parts: walk, path, signals, score, memory, grpc; and stages, what each node of the path adds, which is run
 //! only when it is named.
 
 mod chain;
@@ -10,6 +10,8 @@ mod measure;
 mod memory;
 mod owned;
 mod path;
+mod score;
+mod signals;
 mod walk;
 
 use measure::Scale;
@@ -28,6 +30,8 @@ fn main() {
         ("memory", memory::run as fn(Scale)),
         ("walk", walk::run),
         ("path", path::run),
+        ("signals", signals::run),
+        ("score", score::run),
         ("grpc", grpc::run),
         ("stages", path::stages),
     ] {

@@ -12,20 +12,20 @@ use crate::chain::Chain;
 use crate::measure::{Scale, Stopwatch, corpus, least, print};
 use crate::owned::Owned;
 
-const SECOND: u64 = 1_000_000_000;
-const START: u64 = 1_760_000_000 * SECOND;
+pub(crate) const SECOND: u64 = 1_000_000_000;
+pub(crate) const START: u64 = 1_760_000_000 * SECOND;
 /// How long a trace waits after its first span.
-const WAIT: u64 = 10 * SECOND;
+pub(crate) const WAIT: u64 = 10 * SECOND;
 /// How far the watermark is behind: spans come up to the length of a pass after they ended, and then wait.
-const LATENESS: u64 = 20 * SECOND;
+pub(crate) const LATENESS: u64 = 20 * SECOND;
 /// Time between two ticks.
-const TICK: u64 = SECOND / 5;
+pub(crate) const TICK: u64 = SECOND / 5;
 
 /// Passes of the corpus in one run: 2.5 million spans in 90 s of arrival time. Long enough that what happens once, such
 /// as the first touch of the memory in which traces wait, weighs as little as it does in a collector that runs on.
-const PASSES: u64 = 12;
+pub(crate) const PASSES: u64 = 12;
 /// Arrival time of a run: six slices of 15 s, and the wait of 10 s many times.
-const LENGTH: u64 = 90 * SECOND;
+pub(crate) const LENGTH: u64 = 90 * SECOND;
 
 pub(crate) fn run(scale: Scale) {
     let corpus = corpus(scale);
@@ -115,7 +115,7 @@ fn chain(corpus: &Corpus, passes: u64, processors: &[(&str, serde_json::Value)],
 
 /// The requests of all passes, each made right before it is sent, while no clock runs: the sender's work is not the
 /// collector's, and a receiver has its bytes fresh from the socket.
-fn requests(corpus: &Corpus, passes: u64) -> impl Iterator<Item = Bytes> {
+pub(crate) fn requests(corpus: &Corpus, passes: u64) -> impl Iterator<Item = Bytes> {
     let shift = LENGTH / PASSES;
     (1..=passes).flat_map(move |pass| {
         corpus.requests.iter().map(move |request| Bytes::from(request.later(pass, (pass - 1) * shift)))
@@ -123,13 +123,13 @@ fn requests(corpus: &Corpus, passes: u64) -> impl Iterator<Item = Bytes> {
 }
 
 /// The same, and the paths of the traces are counted: what the multi-signal verdict asks of traces.
-fn with_paths() -> Vec<(&'static str, serde_json::Value)> {
+pub(crate) fn with_paths() -> Vec<(&'static str, serde_json::Value)> {
     let replace = |(name, settings)| (name, if name == "ochiai" { json!({}) } else { settings });
     processors().into_iter().map(replace).collect()
 }
 
 /// Keeps failing traces and a share of the rest: about 8 % of the spans.
-fn processors() -> Vec<(&'static str, serde_json::Value)> {
+pub(crate) fn processors() -> Vec<(&'static str, serde_json::Value)> {
     let policies = json!([
         { "name": "errors", "type": "status_code", "status_code": { "status_codes": ["ERROR"] } },
         { "name": "share", "type": "probabilistic", "probabilistic": { "sampling_percentage": 6 } },

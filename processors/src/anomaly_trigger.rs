@@ -52,6 +52,7 @@ use self::alerts::Alarms;
 use self::clusters::Clusters;
 pub use self::config::{Alerts, BurnRate, Config, GivenWindow, Shift, Slo};
 use self::entries::counts_of;
+pub(crate) use self::entries::endpoint as endpoint_of;
 use self::evidence::EvidenceShifts;
 use self::given::Given;
 use self::shift::Shifts;

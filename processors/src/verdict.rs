@@ -16,38 +16,43 @@
 //!     baseline: 60m
 //!     every_revision: true
 //!     changes: { file: /etc/backtrail/changes.yaml, max_age: 24h }
+//!     capsules: { enabled: false, max_count: 100, max_bytes: 1GiB }
 //!     patch_request: { enabled: true, min_confidence: medium, flag_prefix: fix_, max_lines: 200 }
 //! ```
+//!
+//! With `capsules: { enabled: true }` the inputs of every verdict are written below `<data_dir>/capsules`, and
+//! `backtrail replay --verdict ID` makes the same document of them again, byte by byte.
+//!
+//! `backtrail investigate` (or a POST to `/v1/investigate` of the admin listener) asks for a verdict on the last while
+//! without an incident: it is made of the same slices, outside of the pipeline's threads.
 //!
 //! The slices that a revision names are all there when it comes, and later ones are not looked at, so the same input
 //! gives the same verdicts with any number of shards and any rhythm of ticks.
 
+pub mod capsule;
 mod config;
+mod inputs;
+mod investigation;
 mod known;
 mod requests;
 mod ring;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use backtrail_localize::document;
-use backtrail_localize::refine::{Known, refine};
-use backtrail_localize::{Judgement, Options, judge};
-use backtrail_model::change::Change;
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::incident::{DetectorKind, Incident, Status};
 use backtrail_model::signal::{Signal, Signals};
-use backtrail_model::span::SpanRecord;
-use backtrail_model::spectra::Entry;
 use backtrail_model::time::{Slice, SliceGrid, Tick, UnixNano};
-use backtrail_model::verdict::{Provenance, Verdict as Document};
 use backtrail_pipeline::node::Finding;
-use backtrail_pipeline::{Component, Context, Duration, Emit, NodeError, Processor, Scope};
+use backtrail_pipeline::{Component, Context, Emit, NodeError, Processor, Scope};
+use parking_lot::Mutex;
 
-pub use self::config::{Changes, Confidence, Config, Requests};
-use self::known::{alert_of, changes_of_file, recent};
+pub use self::config::{Capsules, Changes, Confidence, Config, Requests};
+use self::inputs::Bench;
+use self::investigation::Investigation;
 use self::requests::Desk;
-use self::ring::{Ring, Selected, Sick};
+use self::ring::{Ring, Sick};
 
 impl Component for Config {
     const NAME: &'static str = "verdict";
@@ -70,11 +75,17 @@ impl Component for Config {
 
     fn build(&self, cx: &Context) -> Result<Box<dyn Processor>, NodeError> {
         let grid = cx.grid();
+        let ring = Arc::new(Mutex::new(Ring::new(slices(self.window.0, grid), slices(self.baseline.0, grid))));
+        let bench = Arc::new(Bench::new(self, cx)?);
+        let investigation = Arc::new(Investigation::new(Arc::clone(&ring), Arc::clone(&bench)));
+        let asked: Weak<Investigation> = Arc::downgrade(&investigation);
+        cx.shared().investigators.register(asked);
         Ok(Box::new(Verdict {
-            ring: Ring::new(slices(self.window, grid), slices(self.baseline, grid)),
+            ring,
+            bench,
+            _investigation: investigation,
             desk: Desk::new(self.patch_request.clone()),
             open: BTreeMap::new(),
-            changes: changes_of_file(&self.changes)?,
             config: self.clone(),
             cx: cx.clone(),
         }))
@@ -84,22 +95,24 @@ impl Component for Config {
 /// The node.
 struct Verdict {
     config: Config,
-    ring: Ring,
+    /// Locked for as long as it takes to add a slice or to share some: nobody judges meanwhile.
+    ring: Arc<Mutex<Ring>>,
+    bench: Arc<Bench>,
+    /// Held for the board, which does not.
+    _investigation: Arc<Investigation>,
     desk: Desk,
     /// Open incidents, by key, with their opening slices.
     open: BTreeMap<String, Slice>,
-    /// Changes of the configured file.
-    changes: Vec<Arc<Change>>,
     cx: Context,
 }
 
 impl Processor for Verdict {
     fn process(&mut self, batch: Batch, out: &mut Emit<'_>) -> Result<(), NodeError> {
         match &batch.data {
-            Data::Edges(part) => self.ring.add_edges(part),
-            Data::Spectra(part) => self.ring.add_spectra(part),
-            Data::MetricWindows(part) => self.ring.add_metrics(part),
-            Data::LogMotifs(part) => self.ring.add_logs(part),
+            Data::Edges(part) => self.ring.lock().add_edges(part),
+            Data::Spectra(part) => self.ring.lock().add_spectra(part),
+            Data::MetricWindows(part) => self.ring.lock().add_metrics(part),
+            Data::LogMotifs(part) => self.ring.lock().add_logs(part),
             Data::Incident(incident) => {
                 let incident = Arc::clone(incident);
                 out.pass(batch);
@@ -115,7 +128,7 @@ impl Processor for Verdict {
     fn tick(&mut self, now: Tick, _out: &mut Emit<'_>) -> Result<(), NodeError> {
         if !now.is_last() {
             let opened: Vec<Slice> = self.open.values().copied().collect();
-            self.ring.expire(self.cx.grid().slice(now.watermark), &opened);
+            self.ring.lock().expire(self.cx.grid().slice(now.watermark), &opened);
         }
         Ok(())
     }
@@ -124,14 +137,14 @@ impl Processor for Verdict {
 impl Verdict {
     fn revise(&mut self, incident: &Incident, out: &mut Emit<'_>) {
         let sick = sick(incident, self.cx.grid());
-        self.ring.mark_sick(&incident.incident_key, sick);
+        self.ring.lock().mark_sick(&incident.incident_key, sick);
         let over = incident.status == Status::Resolved;
         let new = self.open.insert(incident.incident_key.clone(), sick.first).is_none();
         if over || new || self.config.every_revision {
             // A window that somebody gave is judged as it was given, and an alert's from before it fired: the first
             // symptoms tell the most. Another one is judged by its newest part.
-            let selected = self.ring.select(&incident.incident_key, !sick.detected);
-            let (judgement, verdict) = self.judge(incident, &selected);
+            let selected = self.ring.lock().select(&incident.incident_key, !sick.detected);
+            let (judgement, verdict) = self.bench.judge(&self.bench.inputs(incident.clone(), selected));
             if let Some(request) = self.desk.consider(&verdict, &judgement, over) {
                 out.derive(Data::Verdict(Arc::new(verdict)));
                 out.derive(Data::PatchRequest(Arc::new(request)));
@@ -144,57 +157,11 @@ impl Verdict {
             self.desk.close(&incident.incident_key);
         }
     }
-
-    fn judge(&self, incident: &Incident, selected: &Selected<'_>) -> (Judgement, Document) {
-        let endpoint = &incident.endpoint;
-        let entry = Entry { service: Arc::from(&*endpoint.service), route: Arc::from(&*endpoint.route) };
-        let sampled_share = sampled_share(selected);
-        let options = Options {
-            sampled_share,
-            // An alert may know the service only.
-            endpoint: (!endpoint.service.is_empty() && !endpoint.route.is_empty()).then_some(entry),
-            latency_quantile: self.config.latency_quantile.0,
-            suspects: self.config.max_suspects,
-            ..Options::default()
-        };
-        let mut judgement = judge(&selected.baseline, &selected.window, &options);
-        let changes = recent(&self.changes, &self.cx.shared().changes.all(), incident, self.config.changes.max_age.0);
-        let known = Known {
-            alert: alert_of(incident),
-            changes: changes.iter().map(|change| &**change).collect(),
-            since: incident.window.start_unix_nano,
-            begin: selected.first.map_or(incident.window.start_unix_nano, |first| self.cx.grid().start(first)),
-        };
-        refine(&mut judgement, &selected.baseline, &selected.window, &known, &options);
-        let provenance = Provenance {
-            engine: concat!("backtrail ", env!("CARGO_PKG_VERSION")).to_owned(),
-            config_digest: self.cx.shared().config_digest.clone(),
-            baseline_slices: selected.baseline_slices,
-            window_slices: selected.window_slices,
-            slice_seconds: self.cx.grid().length.as_secs_f64(),
-            sampled_share,
-            late_spans: incident.window.late,
-        };
-        let verdict = document::verdict(incident, &judgement, provenance);
-        (judgement, verdict)
-    }
-}
-
-/// The share of the traffic that upstream samplers let through: traces that came over traces that they stand for. A test
-/// of significance counts what came; a share of failures is the same either way.
-fn sampled_share(selected: &Selected<'_>) -> f64 {
-    let slices = || selected.baseline.spectra.iter().chain(&selected.window.spectra);
-    let observed: u64 = slices().map(|slice| slice.observed).sum();
-    let weighted: u64 = slices().map(|slice| slice.traces()).sum();
-    if observed == 0 || weighted == 0 {
-        return 1.0;
-    }
-    (observed as f64 * f64::from(SpanRecord::ONE) / weighted as f64).min(1.0)
 }
 
 /// How many slices a time spans.
-fn slices(time: Duration, grid: SliceGrid) -> u64 {
-    time.0.as_nanos().div_ceil(grid.length.as_nanos().max(1)).max(1) as u64
+fn slices(time: std::time::Duration, grid: SliceGrid) -> u64 {
+    time.as_nanos().div_ceil(grid.length.as_nanos().max(1)).max(1) as u64
 }
 
 /// When an incident was, as far as this revision knows.

@@ -38,6 +38,10 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Replay labelled incidents and say how often the culprit was found
     Eval(Eval),
+    /// Ask a running pipeline what is wrong with an endpoint, without an incident
+    Investigate(Investigate),
+    /// Tell a running pipeline who was to blame, to see later how far its confidence can be trusted
+    Feedback(Feedback),
     /// Check a configuration: every problem at once, with its place and a hint
     Validate(Validate),
     /// Draw the graph of a configuration, with the signals on every edge
@@ -81,8 +85,13 @@ pub(crate) struct Run {
 /// `backtrail replay`.
 #[derive(Args, Debug)]
 pub(crate) struct Replay {
-    /// A folder of `*.otlp.jsonl[.gz|.zst]` (or the `OpenTelemetry` Collector's file exporter), or one such file
-    pub(crate) path: PathBuf,
+    /// A folder of `*.otlp.jsonl[.gz|.zst]` (or the `OpenTelemetry` Collector's file exporter), or one such file; with
+    /// --verdict the folder of capsules (default: ./backtrail-data/capsules)
+    #[arg(required_unless_present = "verdict")]
+    pub(crate) path: Option<PathBuf>,
+    /// Judge this verdict again from its capsule, and say whether the document is the same
+    #[arg(long, value_name = "ID", conflicts_with_all = ["speed", "window", "config", "set"])]
+    pub(crate) verdict: Option<String>,
     /// `max`, or a multiple of recorded time such as `1x` or `60x`
     #[arg(long, default_value = "max", value_name = "SPEED")]
     pub(crate) speed: String,
@@ -135,6 +144,16 @@ pub(crate) struct Eval {
     /// Tell nothing of the window: the pipeline has to notice the incident by itself
     #[arg(long, conflicts_with_all = ["first", "cuts", "ablate"])]
     pub(crate) detect: bool,
+    /// Judge so many quiet and so many shuffled windows of each case, in which nothing is wrong, instead of the fault
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000),
+        conflicts_with_all = ["detect", "first", "cuts", "ablate", "cases", "floor", "refit"])]
+    pub(crate) null: Option<u16>,
+    /// Show how far the stated confidence can be trusted, by these cases and by --feedback; no constant is changed
+    #[arg(long)]
+    pub(crate) refit: bool,
+    /// A file of feedback (`<data_dir>/feedback.jsonl`), counted with the cases by --refit
+    #[arg(long, value_name = "FILE", requires = "refit")]
+    pub(crate) feedback: Option<PathBuf>,
     /// Judge only the first part of each window: `--first 90s`
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) first: Option<std::time::Duration>,
@@ -149,6 +168,44 @@ pub(crate) struct Eval {
     pub(crate) shards: usize,
     #[command(flatten)]
     pub(crate) set: Set,
+}
+
+/// `backtrail investigate`.
+#[derive(Args, Debug)]
+pub(crate) struct Investigate {
+    /// What to look at: `SERVICE ROUTE` (`frontend GET /cart`), a service, or a route
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) endpoint: String,
+    /// How much of the time up to now is judged; what is held of the time before is the baseline
+    #[arg(long, default_value = "15m", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) last: std::time::Duration,
+    /// The admin listener of the running pipeline
+    #[arg(long, default_value = "127.0.0.1:8888", value_name = "HOST:PORT")]
+    pub(crate) admin: String,
+    /// Print the verdict document as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `backtrail feedback`.
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("outcome").required(true))]
+pub(crate) struct Feedback {
+    /// The verdict's id
+    #[arg(value_name = "VERDICT_ID")]
+    pub(crate) verdict_id: String,
+    /// The service that was to blame
+    #[arg(long, value_name = "SERVICE", group = "outcome")]
+    pub(crate) culprit: Option<String>,
+    /// The verdict is wrong, and who was to blame is not known
+    #[arg(long, group = "outcome")]
+    pub(crate) wrong: bool,
+    /// The admin listener of the running pipeline
+    #[arg(long, default_value = "127.0.0.1:8888", value_name = "HOST:PORT")]
+    pub(crate) admin: String,
+    /// Print what was written as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 fn parse_duration(text: &str) -> Result<std::time::Duration, String> {

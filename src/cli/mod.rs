@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub(crate) use args::{
-    Cli, Command, Components, Demo, Eval, Graph, GraphFormat, Replay, Run, Schema, Span, Status, Validate,
+    Cli, Command, Components, Demo, Eval, Feedback, Graph, GraphFormat, Investigate, Replay, Run, Schema, Span, Status,
+    Validate,
 };
 pub(crate) use exit::{Exit, Failure};
 pub(crate) use out::Out;

@@ -7,6 +7,8 @@
 mod again;
 mod alert;
 mod case;
+mod null;
+mod refit;
 mod score;
 mod summary;
 
@@ -14,7 +16,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::incident::{self, BUILT_IN};
+use super::incident::{self, BUILT_IN, Replayed};
 use super::load::{self, Override};
 use crate::cli::{Eval, Exit, Failure, Out, Progress};
 use crate::render::time::length;
@@ -48,13 +50,24 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
         let message = format!("no truth.json in or below {}", dirs.join(", "));
         return Err(Failure::usage(message, "a case is a folder with truth.json and traces.otlp.jsonl[.gz|.zst]"));
     }
+    let count = cases.len();
     // In-memory pipelines write nothing; the folder is for exporters that --set may have brought in.
     let scratch = tempfile::tempdir()?;
     let progress = Progress::steps(cases.len() as u64);
     let (mut rounds, mut failed): (Vec<Vec<Judged>>, usize) = (Vec::new(), 0);
+    let mut quiet = Vec::new();
     for cases in cases.chunk_by(|a, b| args.detect && a.dir == b.dir) {
         progress.say(cases[0].id.clone());
-        match judge(cases, args, scratch.path(), &progress) {
+        let results = match args.null {
+            Some(windows) => {
+                judge_quiet(&cases[0], args, usize::from(windows), scratch.path(), &progress).map(|judged| {
+                    quiet.extend(judged);
+                    Vec::new()
+                })
+            }
+            None => judge(cases, args, scratch.path(), &progress),
+        };
+        match results {
             Ok(results) => {
                 rounds.resize_with(results.len().max(rounds.len()), Vec::new);
                 for (round, results) in rounds.iter_mut().zip(results) {
@@ -70,41 +83,73 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
                 );
             }
         }
-        cases.iter().for_each(|_| progress.step());
+        for _ in cases {
+            progress.step();
+        }
     }
     let took = progress.elapsed();
     drop(progress);
     let judged = rounds.first().map_or(&[][..], Vec::as_slice);
-    print(judged, args, out)?;
+    if args.null.is_some() {
+        print_null(&null::summarize(&quiet), args, out)?;
+    } else {
+        print(judged, args, out)?;
+    }
     if args.ablate && !args.json {
         for line in again::table(&rounds, args, out.paint()) {
             out.line(&line)?;
         }
     }
     if !args.json {
-        out.line(&format!(
-            "\ncases: {}; could not be replayed: {failed}; took {}",
-            judged.len() + failed,
-            length(took)
-        ))?;
+        out.line(&format!("\ncases: {count}; could not be replayed: {failed}; took {}", length(took)))?;
     }
     Ok(if failed == 0 { Exit::Ok } else { Exit::Problem })
 }
 
-/// Replays a case, or all faults of a stream at once, and judges it in as many rounds as are wanted.
-fn judge(cases: &[Case], args: &Eval, scratch: &Path, progress: &Progress) -> Result<Vec<Vec<Judged>>, Failure> {
-    let mut cases = cases.to_vec();
-    if let Some(first) = args.first {
-        cases.iter_mut().for_each(|case| case.window.end = case.window.end.min(case.window.start.plus(first)));
+fn print_null(rows: &[null::Row], args: &Eval, out: &mut Out) -> Result<(), Failure> {
+    if args.json {
+        out.json(&json!({ "null": rows }))?;
+        return Ok(());
     }
-    let mut set = overrides(&cases[0], args, scratch);
-    set.extend(alert::overrides(&cases[0].dir)?);
+    for line in null::table(rows, out.paint()) {
+        out.line(&line)?;
+    }
+    Ok(())
+}
+
+/// The quiet time before the fault, judged as if something had been wrong in it.
+fn judge_quiet(
+    case: &Case,
+    args: &Eval,
+    windows: usize,
+    scratch: &Path,
+    progress: &Progress,
+) -> Result<Vec<null::Judged>, Failure> {
+    let replayed = replay(case, args, scratch, progress)?;
+    Ok(null::windows(case, &replayed, windows))
+}
+
+fn replay(case: &Case, args: &Eval, scratch: &Path, progress: &Progress) -> Result<Replayed, Failure> {
+    let mut set = overrides(case, args, scratch);
+    set.extend(alert::overrides(&case.dir)?);
     set.extend_from_slice(&args.set.set);
     let config = load::text("built-in pipeline", BUILT_IN, &set)?;
     let replayed = incident::replay(config, progress)?;
     if let Some(error) = replayed.report.errors.first() {
         return Err(Failure::from(anyhow::Error::msg(error.clone())));
     }
+    Ok(replayed)
+}
+
+/// Replays a case, or all faults of a stream at once, and judges it in as many rounds as are wanted.
+fn judge(cases: &[Case], args: &Eval, scratch: &Path, progress: &Progress) -> Result<Vec<Vec<Judged>>, Failure> {
+    let mut cases = cases.to_vec();
+    if let Some(first) = args.first {
+        for case in &mut cases {
+            case.window.end = case.window.end.min(case.window.start.plus(first));
+        }
+    }
+    let replayed = replay(&cases[0], args, scratch, progress)?;
     let floors: Vec<_> = cases.iter().map(|case| score::floor_scores(case, &replayed)).collect();
     let of_each = || cases.iter().zip(&floors);
     let mut rounds = Vec::new();
@@ -149,9 +194,14 @@ fn overrides(case: &Case, args: &Eval, scratch: &Path) -> Vec<Override> {
 
 fn print(judged: &[Judged], args: &Eval, out: &mut Out) -> Result<(), Failure> {
     let summary = summary::summarize(judged);
+    let refit = if args.refit { Some(refit::report(judged, args.feedback.as_deref())?) } else { None };
     if args.json {
         let cases: Vec<Value> = judged.iter().map(Judged::document).collect();
-        out.json(&json!({ "cases": cases, "summary": summary }))?;
+        let mut document = json!({ "cases": cases, "summary": summary });
+        if let Some(refit) = refit {
+            document["refit"] = json!(refit);
+        }
+        out.json(&document)?;
         return Ok(());
     }
     if args.cases || args.floor {
@@ -160,7 +210,8 @@ fn print(judged: &[Judged], args: &Eval, out: &mut Out) -> Result<(), Failure> {
         }
         out.line("")?;
     }
-    for line in summary::table(&summary, out.paint()) {
+    let refit = refit.map_or_else(Vec::new, |refit| refit.lines(out.paint()));
+    for line in summary::table(&summary, out.paint()).into_iter().chain(refit) {
         out.line(&line)?;
     }
     Ok(())

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backtrail_localize::Slices;
 use backtrail_model::data::{Batch, Data};
 use backtrail_model::edges::EdgeSlice;
 use backtrail_model::log_motifs::LogMotifSlice;
 use backtrail_model::metrics::MetricSlice;
 use backtrail_model::patch_request::PatchRequest;
 use backtrail_model::spectra::SpectraSlice;
-use backtrail_model::time::{SliceGrid, UnixNano};
+use backtrail_model::time::{Slice, SliceGrid, UnixNano};
 use backtrail_model::verdict::Verdict;
 use backtrail_pipeline::config::Config;
 use backtrail_pipeline::engine::{self, Handle, Report, Running};
@@ -95,6 +96,16 @@ impl Seen {
 }
 
 impl Replayed {
+    /// What was counted in the slices that are `wanted`.
+    pub(crate) fn slices(&self, wanted: impl Fn(Slice) -> bool) -> Slices<'_> {
+        Slices {
+            spectra: self.spectra.iter().filter(|part| wanted(part.slice)).map(|part| &**part).collect(),
+            edges: self.edges.iter().filter(|part| wanted(part.slice)).map(|part| &**part).collect(),
+            metrics: self.metrics.iter().filter(|part| wanted(part.slice)).map(|part| &**part).collect(),
+            logs: self.logs.iter().filter(|part| wanted(part.slice)).map(|part| &**part).collect(),
+        }
+    }
+
     /// The terminal face of one of its verdicts, with the whole service graph of the window.
     pub(crate) fn face(&self, verdict: &Verdict, paint: Paint) -> String {
         verdict::face(verdict, &hops::of_window(verdict, &self.edges, self.grid), paint)

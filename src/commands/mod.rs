@@ -1,11 +1,14 @@
 //! One file a command.
 
 mod admin;
+mod ask;
 mod components;
 mod demo;
 mod eval;
+mod feedback;
 mod graph;
 mod incident;
+mod investigate;
 mod load;
 mod replay;
 mod run;
@@ -26,6 +29,8 @@ pub(crate) fn run(command: Command, out: &mut Out) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::run(&args, out),
         Command::Replay(args) => replay::run(&args, out),
         Command::Eval(args) => eval::run(&args, out),
+        Command::Feedback(args) => feedback::run(&args, out),
+        Command::Investigate(args) => investigate::run(&args, out),
         Command::Validate(args) => validate::run(&args, out),
         Command::Graph(args) => graph::run(&args, out),
         Command::Components(args) => components::run(&args, out),

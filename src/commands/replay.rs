@@ -1,4 +1,8 @@
-//! `backtrail replay`: recorded telemetry in, the verdict out.
+//! `backtrail replay`: recorded telemetry in, the verdict out; or the inputs of a verdict in, and the same verdict out.
+
+mod capsule;
+
+use std::path::Path;
 
 use super::incident::{self, BUILT_IN, Replayed};
 use super::load::{self, Override};
@@ -9,12 +13,16 @@ use backtrail_pipeline::config::Config;
 
 /// Runs the command.
 pub(crate) fn run(args: &Replay, out: &mut Out) -> Result<Exit, Failure> {
-    if !args.path.exists() {
-        let message = format!("there is no {}", args.path.display());
+    if let Some(id) = &args.verdict {
+        return capsule::replay(id, args, out);
+    }
+    let path = args.path.as_deref().unwrap_or_else(|| Path::new("."));
+    if !path.exists() {
+        let message = format!("there is no {}", path.display());
         return Err(Failure::usage(message, "name a folder with traces.otlp.jsonl[.gz|.zst], or such a file"));
     }
     let progress = Progress::spinner("loading");
-    let replayed = incident::replay(configuration(args)?, &progress)?;
+    let replayed = incident::replay(configuration(args, path)?, &progress)?;
     drop(progress);
     if args.json {
         for verdict in &replayed.verdicts {
@@ -29,14 +37,14 @@ pub(crate) fn run(args: &Replay, out: &mut Out) -> Result<Exit, Failure> {
     Ok(if replayed.report.errors.is_empty() { Exit::Ok } else { Exit::Problem })
 }
 
-fn configuration(args: &Replay) -> Result<Config, Failure> {
+fn configuration(args: &Replay, path: &Path) -> Result<Config, Failure> {
     let load = |set: &[Override]| match &args.config {
         Some(path) => load::file(path, set),
         None => load::text("built-in pipeline", BUILT_IN, set),
     };
     // The first load says which pipelines and triggers there are.
     let plain = load(&[])?;
-    let mut set = incident::replace_receivers(&plain, &args.path, &args.speed);
+    let mut set = incident::replace_receivers(&plain, path, &args.speed);
     if let Some(window) = args.window {
         set.extend(incident::judge_window(&plain, window));
     }

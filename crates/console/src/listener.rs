@@ -11,6 +11,8 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
+use crate::feedback::feedback;
+use crate::investigate::investigate;
 use crate::metrics::{self, Process};
 use crate::posts;
 use crate::view::{Source, View};
@@ -69,6 +71,8 @@ fn router(source: Arc<dyn Source>) -> Router {
         .route("/status", get(status))
         .route("/v1/changes", post(posts::changes))
         .route("/v1/alerts", post(posts::alerts))
+        .route("/v1/feedback", post(feedback))
+        .route("/v1/investigate", post(investigate))
         .layer(DefaultBodyLimit::max(posts::MOST_BODY))
         .with_state(source)
 }
@@ -106,8 +110,12 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use backtrail_model::UnixNano;
     use backtrail_model::alert::Alert;
     use backtrail_model::change::Change;
+    use backtrail_model::feedback::Feedback;
+    use backtrail_model::verdict::Verdict;
+    use backtrail_pipeline::boards::{NoAnswer, Question};
     use backtrail_pipeline::engine::{NodeStatus, Status};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -151,6 +159,23 @@ mod tests {
         fn post_alerts(&self, alerts: Vec<Alert>) -> bool {
             self.alerts.lock().expect("not poisoned").extend(alerts);
             self.ready()
+        }
+        fn feedback(&self, verdict_id: &str, culprit: Option<&str>) -> Option<std::io::Result<Feedback>> {
+            let feedback = Feedback {
+                time_unix_nano: UnixNano(7),
+                verdict_id: verdict_id.to_owned(),
+                said: None,
+                culprit: culprit.map(str::to_owned),
+            };
+            self.ready().then_some(Ok(feedback))
+        }
+        fn investigate(&self, question: &Question) -> Option<Result<Verdict, NoAnswer>> {
+            let known = vec![format!("web GET /, not {}", question.endpoint)];
+            self.ready().then_some(Err(match question.last.as_secs() {
+                1 => NoAnswer::Busy,
+                2 => NoAnswer::NoSlices,
+                _ => NoAnswer::UnknownEndpoint { known },
+            }))
         }
     }
 
@@ -242,5 +267,43 @@ mod tests {
         assert!(code == 400 && reply.contains("not JSON"), "{reply}");
         let large = " ".repeat(posts::MOST_BODY + 1);
         assert_eq!(tell(&fake, "/v1/alerts", &large).await.0, 413);
+    }
+
+    #[tokio::test]
+    async fn a_question_without_an_answer_is_told_why() {
+        let fake = Fake::new();
+        for (body, code, words) in [
+            ("[", 400, "hint"),
+            ("{}", 400, "endpoint"),
+            (r#"{"endpoint": " "}"#, 400, "endpoint is empty"),
+            (r#"{"endpoint": "x", "last": "0s"}"#, 400, "at most 24h"),
+            (r#"{"endpoint": "x", "last": "15"}"#, 400, "15"),
+            (r#"{"endpoint": "x", "lost": "15m"}"#, 400, "lost"),
+            (r#"{"endpoint": "x", "last": "1s"}"#, 429, "another question"),
+            (r#"{"endpoint": "x", "last": "2s"}"#, 503, "no slice"),
+            (r#"{"endpoint": "web GET /x"}"#, 404, "web GET /, not web GET /x"),
+            (r#"{"endpoint": {"service": "web", "route": "GET /x"}}"#, 404, "web GET /, not web GET /x"),
+        ] {
+            let (answered, reply) = tell(&fake, "/v1/investigate", body).await;
+            assert!(answered == code && reply.contains(words), "{body}: {answered} {reply}");
+        }
+        fake.ready.store(false, Ordering::Relaxed);
+        assert_eq!(tell(&fake, "/v1/investigate", r#"{"endpoint": "x"}"#).await.0, 503);
+    }
+
+    #[tokio::test]
+    async fn feedback_names_a_culprit_or_says_wrong() {
+        let fake = Fake::new();
+        for (body, code, words) in [
+            (r#"{"verdict_id": "v", "culprit": "cart"}"#, 200, r#""culprit":"cart""#),
+            (r#"{"verdict_id": "v", "wrong": true}"#, 200, r#""right":null"#),
+            (r#"{"verdict_id": "v"}"#, 400, "name the culprit, or"),
+            (r#"{"verdict_id": "v", "culprit": "cart", "wrong": true}"#, 400, "not both"),
+            (r#"{"verdict_id": " ", "wrong": true}"#, 400, "verdict_id"),
+            (r#"{"verdict": "v", "wrong": true}"#, 400, "verdict"),
+        ] {
+            let (answered, reply) = tell(&fake, "/v1/feedback", body).await;
+            assert!(answered == code && reply.contains(words), "{body}: {answered} {reply}");
+        }
     }
 }

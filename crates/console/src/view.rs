@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use backtrail_model::alert::Alert;
 use backtrail_model::change::Change;
+use backtrail_model::feedback::Feedback;
+use backtrail_model::verdict::Verdict;
+use backtrail_pipeline::boards::{NoAnswer, Question};
 use backtrail_pipeline::engine::{NodeStatus, Status};
 use serde::Serialize;
 
@@ -19,6 +22,11 @@ pub trait Source: Send + Sync + 'static {
     fn post_changes(&self, changes: Vec<Change>) -> bool;
     /// Puts alerts on the graph's board; `false` while there is no graph.
     fn post_alerts(&self, alerts: Vec<Alert>) -> bool;
+    /// Writes down who was to blame (`None`: only that the verdict is wrong is known), and answers what was written;
+    /// `None` while there is no graph.
+    fn feedback(&self, verdict_id: &str, culprit: Option<&str>) -> Option<std::io::Result<Feedback>>;
+    /// A verdict without an incident; `None` while there is no graph. It may take a second.
+    fn investigate(&self, question: &Question) -> Option<Result<Verdict, NoAnswer>>;
 }
 
 /// The answer of `/status`.

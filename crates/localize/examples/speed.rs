@@ -5,7 +5,6 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use backtrail_localize::critical_path::{PathScratch, PathSpan, critical_path};
-use backtrail_localize::ochiai::score_all;
 use backtrail_localize::visits::{NO_PARENT, Scratch, SpanTimes, latency_tests};
 
 fn main() {
@@ -28,13 +27,6 @@ fn main() {
         let path = begin.elapsed().as_nanos() as f64 / (rounds * spans) as f64;
         println!("{spans:5} spans: latency tests {tests:.0} ns a span, critical path {path:.0} ns a span ({sum})");
     }
-    let (ef, ep): (Vec<u32>, Vec<u32>) = (0..100_000).map(|i| (i % 118, i % 977)).unzip();
-    let mut scores = Vec::with_capacity(ef.len());
-    let begin = Instant::now();
-    for _ in 0..100 {
-        score_all(black_box(&ef), black_box(&ep), 118, &mut scores);
-    }
-    println!("Ochiai of 100,000 elements: {:.0} us", begin.elapsed().as_secs_f64() * 1e4);
 }
 
 /// Servers that call one another in turns: server, handler, and four client spans each.

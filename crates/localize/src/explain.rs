@@ -106,7 +106,7 @@ pub(crate) fn cause(case: &Case<'_>, suspects: &[Suspect], confidence: &Confiden
     };
     let service = &first.entity.service;
     let parts = case.services.get(service.as_str()).copied().unwrap_or_default();
-    if parts.errors >= parts.latency && parts.errors >= parts.structure {
+    if parts.errors > 0.0 && parts.errors >= parts.latency && parts.errors >= parts.structure {
         let began = case.errors.findings.iter().filter(|f| f.sick && *f.service == **service);
         let operation = began.max_by(|a, b| a.excess.total_cmp(&b.excess)).map_or("", |f| &*f.operation);
         return format!("errors begin at {service}{}", place(operation));

@@ -145,10 +145,14 @@ fn shares(case: &Case<'_>) -> BTreeMap<Element, f64> {
 /// their own; functions, files and frames are judged by their spectrum.
 fn of_kind(case: &Case<'_>, kind: ElementKind, shares: &BTreeMap<Element, f64>) -> Vec<Candidate> {
     let own = matches!(kind, ElementKind::Route | ElementKind::Edge);
-    let mut elements: BTreeMap<&Element, Counts> = case.spectrum.of_kind(kind).map(|(e, c)| (e, *c)).collect();
-    let absent = Counts { nf: case.spectrum.failing, np: case.spectrum.passing, ..Counts::default() };
+    let by_spectrum = |service: &Arc<str>| {
+        if own { 0.0 } else { (1.0 - TAIL) * case.services.get(service).map_or(0.0, Parts::evidence) }
+    };
+    // A share only adds to a score, so whoever is among the best is so by its spectrum, or has a share.
+    let mut elements: BTreeMap<&Element, Counts> =
+        case.spectrum.best(kind, case.options.suspects, by_spectrum).into_iter().collect();
     for element in shares.keys().filter(|element| element.kind == kind) {
-        elements.entry(element).or_insert(absent);
+        elements.entry(element).or_insert_with(|| case.spectrum.element(element));
     }
     let candidate = |(element, counts): (&Element, Counts)| {
         let ends = [&element.service, &element.name].map(|name| case.services.get(name).map_or(0.0, Parts::evidence));

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use backtrail_model::Slice;
 use backtrail_model::edges::EdgeSlice;
 use backtrail_model::log_motifs::LogMotifSlice;
 use backtrail_model::metrics::MetricSlice;
@@ -17,6 +18,7 @@ use backtrail_model::verdict::{Confidence, Evidence, Hop, Impact, RuledOut, Susp
 
 use crate::blame::Scores;
 use crate::blocks::{CUTS, Stretch};
+use crate::calibrate::{Quiet, quiet};
 use crate::edge_blame::{ServiceGraph, merge_edges};
 use crate::errors::{Errors, errors};
 use crate::latency::{Latency, latency, sick_edges};
@@ -77,6 +79,19 @@ pub struct Slices<'a> {
     pub logs: Vec<&'a LogMotifSlice>,
 }
 
+impl Slices<'_> {
+    /// Those that are `wanted`.
+    #[must_use]
+    pub fn only(&self, wanted: impl Fn(Slice) -> bool) -> Self {
+        Self {
+            spectra: self.spectra.iter().copied().filter(|part| wanted(part.slice)).collect(),
+            edges: self.edges.iter().copied().filter(|part| wanted(part.slice)).collect(),
+            metrics: self.metrics.iter().copied().filter(|part| wanted(part.slice)).collect(),
+            logs: self.logs.iter().copied().filter(|part| wanted(part.slice)).collect(),
+        }
+    }
+}
+
 /// How to judge.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Options {
@@ -90,6 +105,8 @@ pub struct Options {
     pub sampled_share: f64,
     /// The endpoint whose impact is told; without one, the entry operation that lost most.
     pub endpoint: Option<Entry>,
+    /// The only services that can be suspects; all when it is `None`.
+    pub among: Option<BTreeSet<Arc<str>>>,
     /// Score from which the verdict is of high confidence.
     pub high: f64,
     /// Score below which it is of low confidence.
@@ -109,6 +126,7 @@ impl Default for Options {
             limits: BTreeMap::new(),
             sampled_share: 1.0,
             endpoint: None,
+            among: None,
             high: 0.9,
             medium: 0.5,
             suspects: 10,
@@ -214,6 +232,13 @@ pub(crate) struct Case<'a> {
 
 /// Judges a window against a baseline.
 pub fn judge(baseline: &Slices<'_>, window: &Slices<'_>, options: &Options) -> Judgement {
+    let case = evidence(baseline, window, options);
+    let quiet = |case: &Case<'_>| quiet(baseline, window, case.options);
+    conclude(case, &quiet)
+}
+
+/// All evidence, and what it makes of the services.
+pub(crate) fn evidence<'a>(baseline: &Slices<'a>, window: &Slices<'a>, options: &'a Options) -> Case<'a> {
     let without = |kind| options.without.contains(&kind);
     let limits = Limits::learn(&baseline.spectra, options.latency_quantile, &options.limits);
     let spectrum = Spectrum::new(&window.spectra, &limits);
@@ -237,22 +262,9 @@ pub fn judge(baseline: &Slices<'_>, window: &Slices<'_>, options: &Options) -> J
         let forms = Forms::new(&baseline, &window, options.sampled_share, chains);
         structure(&forms, &baseline, &options.cuts, &sick_edges(&latency.findings))
     };
-    let services = score(&spectrum, &now, &latency, &errors, &structure, &resources);
-    let case = Case {
-        options,
-        baseline,
-        window,
-        limits,
-        spectrum,
-        before,
-        now,
-        latency,
-        errors,
-        structure,
-        resources,
-        services,
-    };
-    conclude(case)
+    let mut services = score(&spectrum, &now, &latency, &errors, &structure, &resources);
+    services.retain(|service, _| options.among.as_ref().is_none_or(|among| among.contains(service)));
+    Case { options, baseline, window, limits, spectrum, before, now, latency, errors, structure, resources, services }
 }
 
 fn graph(slices: &[&EdgeSlice]) -> ServiceGraph {
@@ -296,12 +308,15 @@ fn score(
     names.into_iter().map(parts).collect()
 }
 
-fn conclude(case: Case<'_>) -> Judgement {
+fn conclude(case: Case<'_>, quiet: &dyn Fn(&Case<'_>) -> Quiet) -> Judgement {
     let endpoint = explain::endpoint(&case);
     let mut suspects = inner::suspects(&case);
     let evidence = explain::evidence(&case, &mut suspects);
     inner::name_versions(&case, &mut suspects);
-    let confidence = explain::confidence(&case, &suspects);
+    let mut confidence = explain::confidence(&case, &suspects);
+    if matches!(confidence.level.as_str(), "high" | "medium") {
+        quiet(&case).temper(&case, &mut confidence, &suspects);
+    }
     Judgement {
         ruled_out: explain::ruled_out(&case, &suspects),
         propagation: explain::propagation(&case, &suspects),

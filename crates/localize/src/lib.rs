@@ -9,8 +9,10 @@
 //! What judging never does: it never depends on the order or partition of its input, never compares with a constant
 //! that was fitted to labels (every gate is `2 ln(tests)`), and never breaks a tie by name.
 
+mod best;
 mod blame;
 pub mod blocks;
+mod calibrate;
 pub mod causal;
 pub mod changes;
 pub mod critical_path;

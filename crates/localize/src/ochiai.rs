@@ -81,16 +81,12 @@ pub(crate) fn short(value: f64) -> String {
     if (value - value.round()).abs() < 0.05 { format!("{value:.0}") } else { format!("{value:.1}") }
 }
 
-/// Scores many elements at once: `scores[i] = ochiai(ef[i], ep[i], total_failed)`. Counts are dense, by element id;
-/// missing `ep` count as 0. One pass, no allocation once `scores` has its capacity.
-pub fn score_all(ef: &[u32], ep: &[u32], total_failed: u64, scores: &mut Vec<f32>) {
+/// Scores many elements at once: `scores[i] = ochiai(ef[i], ep[i], total_failed)`, to the last bit. Both lists have the
+/// same length. One pass over dense columns and no branch, so the loop vectorizes; no allocation once `scores` has its
+/// capacity.
+pub fn score_all(ef: &[f64], ep: &[f64], total_failed: f64, scores: &mut Vec<f64>) {
     scores.clear();
-    let scale = total_failed as f32;
-    scores.extend(ef.iter().zip(ep).map(|(&ef, &ep)| {
-        // At least 1 under the root: then ef is 0, and so is the quotient. No branch, so the loop vectorizes.
-        let square = (scale * (ef as f32 + ep as f32)).max(1.0);
-        ef as f32 / square.sqrt()
-    }));
+    scores.extend(ef.iter().zip(ep).map(|(&ef, &ep)| ochiai(ef, ep, total_failed)));
 }
 
 #[cfg(test)]
@@ -99,12 +95,11 @@ mod tests {
 
     #[test]
     fn dense_scores_equal_the_formula() {
-        let (ef, ep) = ([0, 1, 7, 118, 0], [0, 1, 0, 4, 3]);
+        let (ef, ep) = ([0.0, 1.0, 7.0, 118.0, 0.0], [0.0, 1.0, 0.0, 4.0, 3.0]);
         let mut scores = Vec::new();
-        score_all(&ef, &ep, 118, &mut scores);
-        for ((&ef, &ep), &score) in ef.iter().zip(&ep).zip(&scores) {
-            assert!((f64::from(score) - ochiai(ef.into(), ep.into(), 118.0)).abs() < 1e-6);
-        }
+        score_all(&ef, &ep, 118.0, &mut scores);
+        let each: Vec<f64> = ef.iter().zip(&ep).map(|(&ef, &ep)| ochiai(ef, ep, 118.0)).collect();
+        assert_eq!(scores, each);
     }
 
     #[test]

@@ -164,7 +164,7 @@ const MAD_EFFICIENCY: f64 = 0.37;
 
 /// A likelihood ratio where the past is more dispersed than chance: `F = G / dispersion` with its degrees of freedom, on
 /// the scale of G again: `(dof + 1) ln(1 + F / dof)`. Where chance explains the past, G itself. Source: quasi-likelihood,
-/// McCullagh and Nelder 1989, chapter 9.
+/// Generalized Linear Models (1989), chapter 9.
 fn overdispersed(g: f64, dispersion: f64, dof: f64) -> f64 {
     if dispersion <= 1.0 { g } else { (dof + 1.0) * (1.0 + g / dispersion / dof.max(1.0)).ln() }
 }

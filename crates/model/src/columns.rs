@@ -45,7 +45,7 @@ pub fn write(slots: &[SlotValue], lead: usize, to: &mut Vec<u8>) -> bool {
 }
 
 /// What [`write`] wrote, value by value.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Columns<'a> {
     left: u32,
     rest: &'a [u8],
@@ -64,8 +64,8 @@ impl<'a> Columns<'a> {
     }
 
     /// The value in a slot.
-    pub fn get(self, slot: Slot) -> SlotValue {
-        self.into_iter().find(|&(found, _)| found == slot).map_or(SlotValue::Absent, |(_, value)| value)
+    pub fn get(mut self, slot: Slot) -> SlotValue {
+        self.find(|&(found, _)| found == slot).map_or(SlotValue::Absent, |(_, value)| value)
     }
 
     /// The bytes behind the columns.
@@ -146,10 +146,10 @@ mod tests {
         assert!(write(&slots, 38, &mut bytes));
         bytes.extend_from_slice(b"next");
         let columns = Columns::read(&bytes);
-        assert_eq!(columns.get(Slot(1)), SlotValue::Str { offset: 262, len: 70_000 });
+        assert_eq!(columns.clone().get(Slot(1)), SlotValue::Str { offset: 262, len: 70_000 });
         for slot in [0, 2, 3, 4, 5, 6, 7, 8] {
             let expected = slots.get(slot).copied().unwrap_or_default();
-            assert_eq!(columns.get(Slot(slot as u16)), expected, "slot {slot}");
+            assert_eq!(columns.clone().get(Slot(slot as u16)), expected, "slot {slot}");
         }
         assert_eq!(columns.after(), b"next");
     }

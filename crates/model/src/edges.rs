@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::histogram::Histogram;
 use crate::time::Slice;
 
 /// How two nodes are connected.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum EdgeKind {
     /// A call between two instrumented services.
     Call,
@@ -38,7 +40,7 @@ impl EdgeKind {
 }
 
 /// Identity of an edge: resolved strings, so that it means the same on every shard and in every run.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct EdgeKey {
     /// Calling service; "" for [`EdgeKind::Entry`].
     pub caller: Arc<str>,
@@ -51,7 +53,7 @@ pub struct EdgeKey {
 }
 
 /// Counts of an edge in one slice. Weighted counts are in 1/256 call (see `SpanRecord::weight`).
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct EdgeCounts {
     /// Calls, weighted.
     pub calls: u64,
@@ -92,7 +94,7 @@ impl EdgeCounts {
 }
 
 /// The edges of one slice, from one shard or merged.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EdgeSlice {
     /// Which slice.
     pub slice: Slice,

@@ -1,5 +1,7 @@
 //! A log-linear histogram of `u64` values (nanoseconds) with integer counts: mergeable by addition, cheap to record.
 
+use serde::{Deserialize, Serialize};
+
 /// Buckets a power of two is cut into: a relative error of at most 1/32 (3 %).
 const SUB: u32 = 5;
 const SUB_COUNT: u64 = 1 << SUB;
@@ -25,7 +27,7 @@ pub fn lower_bound(bucket: u16) -> u64 {
 }
 
 /// Counts by bucket, sparse: sorted pairs of (bucket, count).
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Histogram {
     buckets: Vec<(u16, u64)>,
 }

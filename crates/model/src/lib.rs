@@ -7,6 +7,7 @@ pub mod change;
 pub mod columns;
 pub mod data;
 pub mod edges;
+pub mod feedback;
 pub mod histogram;
 pub mod ids;
 pub mod incident;

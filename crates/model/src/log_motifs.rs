@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::{Slice, UnixNano};
 
 /// Identity of a motif: resolved strings, so that it means the same on every shard and in every run.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct MotifKey {
     /// The service that wrote the records.
     pub service: Arc<str>,
@@ -17,7 +19,7 @@ pub struct MotifKey {
 }
 
 /// Counts of a motif in one slice. A motif has at least one record.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MotifCounts {
     /// Records.
     pub count: u64,
@@ -49,7 +51,7 @@ impl MotifCounts {
 }
 
 /// The motifs of one slice, from one shard or merged.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LogMotifSlice {
     /// Which slice.
     pub slice: Slice,

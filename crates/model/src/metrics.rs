@@ -40,7 +40,7 @@ impl Family {
 }
 
 /// What a series measures, in the unit that [`Measure::unit`] names whatever unit it was sent in.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Measure {
     /// Processor time used.
     CpuUsage,
@@ -170,7 +170,7 @@ impl Measure {
 }
 
 /// Identity of a series: resolved strings, so that it means the same in every run.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct SeriesKey {
     /// `service.name`.
     pub service: Arc<str>,
@@ -187,7 +187,7 @@ pub struct SeriesKey {
 }
 
 /// One value of a series.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Scrape {
     /// When it was measured.
     pub time: UnixNano,
@@ -213,7 +213,7 @@ impl fmt::Debug for Scrape {
 }
 
 /// The scrapes of one slice.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MetricSlice {
     /// Which slice.
     pub slice: Slice,

@@ -8,10 +8,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::spectra::Entry;
 
 /// Which events of a visit.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Chain {
     /// Local spans and calls.
     Calls,
@@ -30,7 +32,7 @@ impl Chain {
 }
 
 /// Something that happens in a visit.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Event {
     /// The operation of a span, or a log statement; [`Event::BEGIN`] and [`Event::END`] for the ends of a chain.
     pub name: Arc<str>,
@@ -46,7 +48,7 @@ impl Event {
 }
 
 /// One event after another.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Step {
     /// The service of the visit.
     pub service: Arc<str>,
@@ -67,7 +69,7 @@ pub type StepHash = u64;
 pub type PathHash = u64;
 
 /// Traces of one path.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PathCount {
     /// The steps in order of time.
     pub steps: Arc<[StepHash]>,
@@ -76,7 +78,7 @@ pub struct PathCount {
 }
 
 /// The paths of one slice, from one shard or merged.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Paths {
     /// The steps that occur.
     pub steps: BTreeMap<StepHash, Arc<Step>>,

@@ -6,12 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::histogram::Histogram;
 use crate::paths::Paths;
 use crate::time::Slice;
 
 /// What can be suspected.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum ElementKind {
     /// A service.
     Service,
@@ -43,7 +45,7 @@ impl ElementKind {
 
 /// A program element. `service` owns it; `name` is the route, the callee, the function, the file or the frame
 /// ("" for a service).
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Element {
     /// Its kind.
     pub kind: ElementKind,
@@ -57,7 +59,7 @@ pub struct Element {
 pub type SignatureHash = u64;
 
 /// An entry point: the service and operation of a trace's root.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Entry {
     /// Service of the root span.
     pub service: Arc<str>,
@@ -73,7 +75,7 @@ impl Entry {
 }
 
 /// What traces are counted by.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct TraceGroup {
     /// Where the trace came in.
     pub entry: Entry,
@@ -92,7 +94,7 @@ impl TraceGroup {
 
 /// What a latency test measures: self time of an operation (no callee), or the client-minus-server gap of its calls to
 /// one callee.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct TestKey {
     /// The service that was measured (for a gap: the caller).
     pub service: Arc<str>,
@@ -103,7 +105,7 @@ pub struct TestKey {
 }
 
 /// Sums of one latency test. Nanoseconds; unweighted, because they estimate a distribution.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct TestSums {
     /// Observations.
     pub n: u64,
@@ -137,7 +139,7 @@ impl TestSums {
 pub type Version = (Arc<str>, Arc<str>);
 
 /// The spectra of one slice, from one shard or merged.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SpectraSlice {
     /// Which slice.
     pub slice: Slice,

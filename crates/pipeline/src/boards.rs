@@ -1,15 +1,20 @@
-//! What comes in from outside the telemetry and is shared by all nodes: changes and alerts. Both boards are bounded and
-//! count what they had to forget.
+//! What comes in from outside the telemetry and is shared by all nodes: changes and alerts, on boards that are bounded
+//! and count what they had to forget; and questions, which are answered at once.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use backtrail_model::alert::Alert;
 use backtrail_model::change::Change;
+use backtrail_model::feedback::Said;
+use backtrail_model::verdict::Verdict;
 use parking_lot::Mutex;
 
 /// Most changes that are remembered: a busy week of a large company.
 const MOST_CHANGES: usize = 5000;
+/// Most verdicts that are remembered: some hours of open incidents.
+const MOST_SAID: usize = 5000;
 /// Most alerts that wait to be looked at.
 const MOST_ALERTS: usize = 1000;
 
@@ -84,6 +89,110 @@ impl AlertBoard {
         let from = read.max(inner.first);
         let alerts = inner.list.iter().skip((from - inner.first) as usize).cloned().collect();
         (alerts, from - read, inner.first + inner.list.len() as u64)
+    }
+}
+
+/// What somebody wants a verdict on, without an incident.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Question {
+    /// `service route`, a service, or a route.
+    pub endpoint: String,
+    /// How much of the time up to now.
+    pub last: Duration,
+}
+
+/// Why there is no verdict.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// No node of the graph judges.
+    #[error("no pipeline has a verdict processor")]
+    Nobody,
+    /// One question at a time: judging takes a core.
+    #[error("another question is being answered")]
+    Busy,
+    /// No trace was counted yet.
+    #[error("no slice with traces is closed yet")]
+    NoSlices,
+    /// No trace that is held touches it.
+    #[error("no trace of the slices that are held touches this endpoint")]
+    UnknownEndpoint {
+        /// Endpoints that are known, the first few.
+        known: Vec<String>,
+    },
+}
+
+/// Who can answer: a node that judges.
+pub trait Investigator: Send + Sync {
+    /// The verdict on the last while. It takes its time, and is called from outside of the graph's threads.
+    ///
+    /// # Errors
+    /// When nothing is known of the endpoint.
+    fn investigate(&self, question: &Question) -> Result<Verdict, NoAnswer>;
+}
+
+/// The nodes that can answer questions.
+#[derive(Default)]
+pub struct InvestigatorBoard {
+    /// Weak: the nodes hold what this board is a part of.
+    nodes: Mutex<Vec<Weak<dyn Investigator>>>,
+    /// Held while a question is being answered.
+    busy: Mutex<()>,
+}
+
+impl InvestigatorBoard {
+    /// A node that judges is there, for as long as it is held elsewhere.
+    pub fn register(&self, node: Weak<dyn Investigator>) {
+        let mut nodes = self.nodes.lock();
+        nodes.retain(|node| node.strong_count() > 0);
+        nodes.push(node);
+    }
+
+    /// Asks the nodes in the order in which they were built; the first that can answer does.
+    ///
+    /// # Errors
+    /// When nobody can, or another question is being answered.
+    pub fn ask(&self, question: &Question) -> Result<Verdict, NoAnswer> {
+        let Some(_busy) = self.busy.try_lock() else { return Err(NoAnswer::Busy) };
+        let nodes: Vec<Arc<dyn Investigator>> = self.nodes.lock().iter().filter_map(Weak::upgrade).collect();
+        let mut error = NoAnswer::Nobody;
+        for node in nodes {
+            match node.investigate(question) {
+                Ok(verdict) => return Ok(verdict),
+                Err(why) => error = why,
+            }
+        }
+        Err(error)
+    }
+}
+
+/// What the last verdicts said, for whoever comes to say whether they were right.
+#[derive(Default)]
+pub struct SaidBoard {
+    inner: Mutex<Sayings>,
+}
+
+#[derive(Default)]
+struct Sayings {
+    by_id: BTreeMap<String, Said>,
+    order: VecDeque<String>,
+}
+
+impl SaidBoard {
+    /// Remembers a verdict; past the bound the oldest is forgotten.
+    pub fn post(&self, verdict: &Verdict) {
+        let mut inner = self.inner.lock();
+        if inner.by_id.insert(verdict.id.clone(), Said::by(verdict)).is_none() {
+            inner.order.push_back(verdict.id.clone());
+        }
+        if inner.order.len() > MOST_SAID {
+            let oldest = inner.order.pop_front();
+            oldest.and_then(|id| inner.by_id.remove(&id));
+        }
+    }
+
+    /// What a verdict said, if it is remembered.
+    pub fn get(&self, verdict_id: &str) -> Option<Said> {
+        self.inner.lock().by_id.get(verdict_id).cloned()
     }
 }
 

@@ -17,7 +17,7 @@ use backtrail_model::time::{SliceGrid, UnixNano};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::boards::{AlertBoard, ChangeBoard};
+use crate::boards::{AlertBoard, ChangeBoard, InvestigatorBoard, SaidBoard};
 use crate::stats::NodeStats;
 
 /// What all nodes of one running graph share.
@@ -40,6 +40,10 @@ pub struct Shared {
     pub changes: ChangeBoard,
     /// Alerts that were posted.
     pub alerts: AlertBoard,
+    /// What the last verdicts said.
+    pub said: SaidBoard,
+    /// Nodes that answer questions.
+    pub investigators: InvestigatorBoard,
     /// Bound addresses.
     pub listening: Mutex<Vec<Listening>>,
     attributes: Mutex<Vec<String>>,
@@ -123,6 +127,8 @@ impl Shared {
             incidents: IncidentBoard::default(),
             changes: ChangeBoard::default(),
             alerts: AlertBoard::default(),
+            said: SaidBoard::default(),
+            investigators: InvestigatorBoard::default(),
             listening: Mutex::default(),
             attributes: Mutex::default(),
             clock: if options.virtual_clock { Clock::Virtual(AtomicU64::new(0)) } else { Clock::Live },

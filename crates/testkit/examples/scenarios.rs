@@ -6,7 +6,8 @@
 //!
 //! `--class all` writes every class; `--seeds 7` writes one, `--seeds 1..20` seeds 1 to 20. `--stream QUIET,FAULTY` writes
 //! one stream a seed instead: the faults come one after another, each that many seconds long and after that many quiet
-//! ones. `backtrail eval --detect DIR` reads both.
+//! ones. `backtrail eval --detect DIR` reads both. `--shuffle SEED` moves every trace to the time of another one: the labels
+//! of what is written mean nothing.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,20 +15,21 @@ use std::process::ExitCode;
 use backtrail_testkit::scenarios::stream::Stream;
 use backtrail_testkit::scenarios::{Class, Scenario};
 
-const USAGE: &str =
-    "usage: scenarios --out DIR [--class NAME|all] [--services N] [--seeds A..B] [--stream QUIET,FAULTY]";
+const USAGE: &str = "usage: scenarios --out DIR [--class NAME|all] [--services N] [--seeds A..B] \
+                     [--stream QUIET,FAULTY | --shuffle SEED]";
 
 struct Args {
     classes: Vec<Class>,
     services: usize,
     seeds: std::ops::RangeInclusive<u64>,
+    shuffle: Option<u64>,
     out: PathBuf,
     stream: Option<[u64; 2]>,
 }
 
 fn parse(args: &[String]) -> Result<Args, String> {
     let (mut classes, mut services, mut seeds, mut out) = (Class::ALL.to_vec(), 20, 1..=1, None);
-    let mut stream = None;
+    let (mut stream, mut shuffle) = (None, None);
     for pair in args.chunks(2) {
         let [key, value] = pair else { return Err(format!("{} needs a value", pair[0])) };
         match key.as_str() {
@@ -42,6 +44,7 @@ fn parse(args: &[String]) -> Result<Args, String> {
                 let seconds = value.split_once(',').and_then(|(a, b)| Some([a.parse().ok()?, b.parse().ok()?]));
                 stream = Some(seconds.ok_or_else(|| format!("{value} are no two numbers of seconds"))?);
             }
+            "--shuffle" => shuffle = Some(value.parse().map_err(|_| format!("{value} is no seed"))?),
             "--out" => out = Some(PathBuf::from(value)),
             other => return Err(format!("unknown option {other}")),
         }
@@ -49,7 +52,7 @@ fn parse(args: &[String]) -> Result<Args, String> {
     if services < 8 {
         return Err("a topology has at least 8 services".to_owned());
     }
-    Ok(Args { classes, services, seeds, out: out.ok_or("--out is missing")?, stream })
+    Ok(Args { classes, services, seeds, shuffle, out: out.ok_or("--out is missing")?, stream })
 }
 
 /// `A..B` with both ends, or one number.
@@ -84,7 +87,12 @@ fn main() -> ExitCode {
     for &class in &args.classes {
         for seed in args.seeds.clone() {
             let scenario = Scenario { class, services: args.services, seed };
-            if let Err(error) = scenario.generate().write(&args.out) {
+            let recording = scenario.generate();
+            let recording = match args.shuffle {
+                Some(shuffle) => recording.shuffled(shuffle),
+                None => recording,
+            };
+            if let Err(error) = recording.write(&args.out) {
                 say(&format!("{}: {error}", scenario.id()));
                 return ExitCode::FAILURE;
             }

@@ -17,7 +17,10 @@ pub mod stream;
 mod topology;
 mod traffic;
 
+use std::collections::BTreeMap;
+
 use rand::rngs::SmallRng;
+use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
 use fault::Plan;
@@ -189,6 +192,42 @@ impl Recording {
         self
     }
 
+    /// The same requests and scrapes in another order: every trace, with its logs, moves to the time of another one, and
+    /// so do the scrapes of every pod. Then nothing depends on when it happened, and the label means nothing.
+    #[must_use]
+    pub fn shuffled(mut self, seed: u64) -> Self {
+        let mut random = SmallRng::seed_from_u64(seed);
+        let roots: Vec<(u128, u64)> =
+            self.spans.iter().filter(|span| span.parent == 0).map(|span| (span.trace, span.start)).collect();
+        let mut times: Vec<u64> = roots.iter().map(|(_, start)| *start).collect();
+        times.shuffle(&mut random);
+        let moves: BTreeMap<u128, (u64, u64)> =
+            roots.iter().zip(times).map(|(&(trace, from), to)| (trace, (from, to))).collect();
+        let moved = |trace: u128, time: u64| {
+            let (from, to) = moves[&trace];
+            time - from + to
+        };
+        for span in &mut self.spans {
+            (span.start, span.end) = (moved(span.trace, span.start), moved(span.trace, span.end));
+        }
+        for log in &mut self.logs {
+            log.time = moved(log.trace, log.time);
+        }
+        self.spans.sort_by_key(|span| (span.end, span.id));
+        self.logs.sort_by_key(|log| (log.time, log.span));
+        for service in 0..self.topology.services.len() {
+            let of_service = self.metrics.iter_mut().filter(|scrape| scrape.service == service);
+            let mut scrapes: Vec<&mut pods::Scrape> = of_service.collect();
+            let mut times: Vec<u64> = scrapes.iter().map(|scrape| scrape.time).collect();
+            times.shuffle(&mut random);
+            for (scrape, time) in scrapes.iter_mut().zip(times) {
+                scrape.time = time;
+            }
+        }
+        self.metrics.sort_by_key(|scrape| (scrape.time, scrape.service));
+        self
+    }
+
     /// Functions that hold the defect, where it sits in one that has a span.
     pub fn functions(&self) -> Vec<&str> {
         let of_faults = self.plan.faults.iter().filter_map(|fault| fault.operation);
@@ -238,8 +277,7 @@ mod tests {
     #[test]
     fn children_lie_after_the_start_of_their_parent_and_services_come_to_all_tiers() {
         let recording = generate(Class::Latency, 1);
-        let by_id: std::collections::BTreeMap<u64, &traffic::Span> =
-            recording.spans.iter().map(|span| (span.id, span)).collect();
+        let by_id: BTreeMap<u64, &traffic::Span> = recording.spans.iter().map(|span| (span.id, span)).collect();
         assert_eq!(by_id.len(), recording.spans.len(), "ids are unique");
         for span in recording.spans.iter().filter(|span| span.parent != 0) {
             assert!(by_id[&span.parent].start <= span.start && span.start <= span.end);
@@ -277,6 +315,26 @@ mod tests {
         let mut growths: Vec<f64> = (1..=9).map(growth).collect();
         growths.sort_by(f64::total_cmp);
         assert!(growths[4] > 1.4, "{growths:?}");
+    }
+
+    #[test]
+    fn a_shuffled_recording_has_the_same_traces_at_other_times() {
+        let (plain, other) = (generate(Class::Latency, 2), generate(Class::Latency, 2).shuffled(1));
+        let durations = |recording: &Recording| {
+            recording.spans.iter().map(|span| (span.id, span.end - span.start)).collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(durations(&plain), durations(&other));
+        let starts = |recording: &Recording| {
+            let mut starts: Vec<u64> =
+                recording.spans.iter().filter(|span| span.parent == 0).map(|span| span.start).collect();
+            starts.sort_unstable();
+            starts
+        };
+        assert_eq!(starts(&plain), starts(&other));
+        let trace_at = |recording: &Recording| recording.spans.first().map(|span| span.trace);
+        assert_ne!(trace_at(&plain), trace_at(&other));
+        assert!(other.logs.is_sorted_by_key(|log| log.time) && other.spans.is_sorted_by_key(|span| span.end));
+        assert!(other.metrics.is_sorted_by_key(|scrape| scrape.time));
     }
 
     #[test]

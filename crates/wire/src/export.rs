@@ -43,9 +43,10 @@ pub fn logs(batch: &LogBatch, selected: Option<&[u32]>) -> Exported {
 
 /// The request of all traces of a batch.
 pub fn traces(batch: &TraceBatch) -> Exported {
-    let spans = batch.traces.iter().flat_map(|trace| {
-        batch.spans(trace).iter().map(|record| (record.origin, batch.message(trace, record)))
-    });
+    let spans = batch
+        .traces
+        .iter()
+        .flat_map(|trace| batch.spans(trace).iter().map(|record| (record.origin, batch.message(trace, record))));
     request(&batch.origins, spans)
 }
 

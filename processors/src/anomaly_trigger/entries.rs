@@ -48,7 +48,7 @@ pub(super) fn counts_of(parts: &[Arc<SpectraSlice>]) -> ByEntry {
 }
 
 /// The endpoint of an entry operation.
-pub(super) fn endpoint(entry: &Entry) -> Endpoint {
+pub(crate) fn endpoint(entry: &Entry) -> Endpoint {
     const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
     let first = entry.route.split(' ').next().unwrap_or_default();
     let method = if METHODS.contains(&first) { first } else { "" };

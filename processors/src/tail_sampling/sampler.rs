@@ -97,7 +97,8 @@ impl Sampler {
             }
             return traces;
         }
-        let kept = || traces.traces.iter().zip(&self.verdicts).filter_map(|(head, verdict)| Some((head, verdict.as_ref()?)));
+        let kept =
+            || traces.traces.iter().zip(&self.verdicts).filter_map(|(head, verdict)| Some((head, verdict.as_ref()?)));
         let mut copy = with_room(&traces, kept().map(|(head, _)| head));
         let mut copier = Copier::new(&traces);
         for (head, reason) in kept() {

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use backtrail_model::data::{Batch, Data};
-use backtrail_model::{Ack, columns};
 use backtrail_model::span::SpanFlags;
 use backtrail_model::time::UnixNano;
 use backtrail_model::trace::{TraceBatch, TraceFlags};
+use backtrail_model::{Ack, columns};
 use backtrail_pipeline::{Component, Context, Duration, Emit, Processor};
 use serde_json::{Value as Json, json};
 

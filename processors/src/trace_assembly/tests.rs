@@ -125,7 +125,12 @@ fn shapes_of(bench: &Bench, batch: &TraceBatch) -> Vec<String> {
                 let parent = batch.parents[index];
                 let parent = if parent == NO_SPAN { parent } else { parent - head.first };
                 let fixed = (record.span_id, record.parent_id, record.start, record.duration, record.flags.0, parent);
-                format!("{fixed:?} {service} {:?} {:?} {:?}", origin.resource, batch.raw(record), columns(batch, record))
+                format!(
+                    "{fixed:?} {service} {:?} {:?} {:?}",
+                    origin.resource,
+                    batch.raw(record),
+                    columns(batch, record)
+                )
             })
             .collect();
         let root = if head.root == NO_SPAN { head.root } else { head.root - head.first };

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use backtrail_pipeline::node::Finding;
-use backtrail_pipeline::{Duration, Ratio};
+use backtrail_pipeline::{ByteSize, Duration, Ratio};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +23,25 @@ pub struct Config {
     pub max_suspects: usize,
     /// Changes as suspects.
     pub changes: Changes,
+    /// Whether the inputs of verdicts are kept, so that they can be judged again.
+    pub capsules: Capsules,
     /// When and how a verdict becomes a patch request.
     pub patch_request: Requests,
+}
+
+/// Whether the inputs of verdicts are kept, so that they can be judged again. Every verdict writes a file with all
+/// slices that it is made of; past a bound the oldest files are removed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Capsules {
+    /// Whether to keep them at all.
+    pub enabled: bool,
+    /// The folder; `<data_dir>/capsules` if it is not set.
+    pub path: Option<PathBuf>,
+    /// Most files.
+    pub max_count: usize,
+    /// Most bytes of all files.
+    pub max_bytes: ByteSize,
 }
 
 /// Changes as suspects. Those that are posted to `/v1/changes` of the admin listener are always taken.
@@ -89,6 +106,7 @@ impl Default for Config {
             latency_quantile: Ratio(0.99),
             max_suspects: 10,
             changes: Changes::default(),
+            capsules: Capsules::default(),
             patch_request: Requests::default(),
         }
     }
@@ -97,6 +115,12 @@ impl Default for Config {
 impl Default for Changes {
     fn default() -> Self {
         Self { file: None, max_age: Duration::from_secs(24 * 3600) }
+    }
+}
+
+impl Default for Capsules {
+    fn default() -> Self {
+        Self { enabled: false, path: None, max_count: 100, max_bytes: ByteSize(1 << 30) }
     }
 }
 
@@ -123,6 +147,8 @@ impl Config {
             ("baseline", self.baseline == none || self.baseline > day, "write a time of up to 24h"),
             ("latency_quantile", quantile <= 0.0 || quantile >= 1.0, "write a share such as 99%"),
             ("max_suspects", self.max_suspects == 0 || self.max_suspects > 1000, "write a number from 1 to 1000"),
+            ("capsules.max_count", self.capsules.max_count == 0, "write 1 or more, or enabled: false"),
+            ("capsules.max_bytes", self.capsules.max_bytes.0 == 0, "write a size such as 1GiB, or enabled: false"),
             ("patch_request.flag_prefix", !is_name(&self.patch_request.flag_prefix), "use letters, digits, - and _"),
             ("patch_request.max_lines", self.patch_request.max_lines == 0, "write 1 or more"),
             ("patch_request.max_files", self.patch_request.max_files == 0, "write 1 or more"),

@@ -9,6 +9,7 @@ use backtrail_model::log_motifs::LogMotifSlice;
 use backtrail_model::metrics::MetricSlice;
 use backtrail_model::spectra::SpectraSlice;
 use backtrail_model::time::Slice;
+use serde::{Deserialize, Serialize};
 
 /// Closed slices by time. The parts of shards are kept as they came: whoever judges adds them up.
 pub(super) struct Ring {
@@ -35,19 +36,20 @@ pub(super) struct Sick {
 /// With fewer slices than blocks of a baseline nothing is known of how much they differ from each other.
 const LEAST_BASELINE: usize = backtrail_localize::signs::BLOCKS;
 
-#[derive(Default)]
-struct Parts {
-    edges: Vec<Arc<EdgeSlice>>,
-    spectra: Vec<Arc<SpectraSlice>>,
-    metrics: Vec<Arc<MetricSlice>>,
-    logs: Vec<Arc<LogMotifSlice>>,
+/// Parts of slices.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Parts {
+    pub(super) edges: Vec<Arc<EdgeSlice>>,
+    pub(super) spectra: Vec<Arc<SpectraSlice>>,
+    pub(super) metrics: Vec<Arc<MetricSlice>>,
+    pub(super) logs: Vec<Arc<LogMotifSlice>>,
 }
 
-/// The slices that one revision is judged by.
-#[derive(Default)]
-pub(super) struct Selected<'a> {
-    pub(super) baseline: Slices<'a>,
-    pub(super) window: Slices<'a>,
+/// The slices that one verdict is made of. They are shared with the ring, so that whoever judges needs no lock on it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Selected {
+    pub(super) baseline: Parts,
+    pub(super) window: Parts,
     /// The first slice of all.
     pub(super) first: Option<Slice>,
     pub(super) baseline_slices: u64,
@@ -55,20 +57,38 @@ pub(super) struct Selected<'a> {
 }
 
 impl Parts {
-    fn add_to<'a>(&'a self, slices: &mut Slices<'a>) {
-        slices.edges.extend(self.edges.iter().map(|part| &**part));
-        slices.spectra.extend(self.spectra.iter().map(|part| &**part));
-        slices.metrics.extend(self.metrics.iter().map(|part| &**part));
-        slices.logs.extend(self.logs.iter().map(|part| &**part));
+    fn extend(&mut self, other: &Self) {
+        self.edges.extend(other.edges.iter().map(Arc::clone));
+        self.spectra.extend(other.spectra.iter().map(Arc::clone));
+        self.metrics.extend(other.metrics.iter().map(Arc::clone));
+        self.logs.extend(other.logs.iter().map(Arc::clone));
+    }
+
+    /// As the judge takes them.
+    pub(super) fn slices(&self) -> Slices<'_> {
+        Slices {
+            edges: self.edges.iter().map(|part| &**part).collect(),
+            spectra: self.spectra.iter().map(|part| &**part).collect(),
+            metrics: self.metrics.iter().map(|part| &**part).collect(),
+            logs: self.logs.iter().map(|part| &**part).collect(),
+        }
     }
 }
 
-impl<'a> Selected<'a> {
-    fn take_baseline(&mut self, slices: impl Iterator<Item = (&'a Slice, &'a Parts)>) {
+impl Selected {
+    fn take_window<'a>(&mut self, slices: impl Iterator<Item = (&'a Slice, &'a Parts)>) {
+        for (&slice, parts) in slices {
+            self.first.get_or_insert(slice);
+            self.window_slices += 1;
+            self.window.extend(parts);
+        }
+    }
+
+    fn take_baseline<'a>(&mut self, slices: impl Iterator<Item = (&'a Slice, &'a Parts)>) {
         for (&slice, parts) in slices {
             self.first = Some(slice);
             self.baseline_slices += 1;
-            parts.add_to(&mut self.baseline);
+            self.baseline.extend(parts);
         }
     }
 }
@@ -112,28 +132,42 @@ impl Ring {
     /// Where two detected incidents overlap, the earlier one is judged by the slices that it has for itself. The later one
     /// is judged against those: what both have in common is then nothing new. If they are too few, and for every incident
     /// that stands alone, the baseline is the quiet slices before it.
-    pub(super) fn select(&self, key: &str, whole: bool) -> Selected<'_> {
+    pub(super) fn select(&self, key: &str, whole: bool) -> Selected {
         let mut selected = Selected::default();
         let Some(&this) = self.sick.get(key) else { return selected };
         let others = || self.sick.iter().filter(|(other, sick)| *other != key && sick.detected && this.detected);
         let later = |slice: Slice| others().any(|(_, sick)| sick.first > this.first && sick.holds(slice));
         let from =
             if whole { this.first } else { this.first.max(Slice((this.last.0 + 1).saturating_sub(self.window))) };
-        for (&slice, parts) in self.slices.range(from..=this.last).filter(|(slice, _)| !later(**slice)) {
-            selected.first.get_or_insert(slice);
-            selected.window_slices += 1;
-            parts.add_to(&mut selected.window);
-        }
+        selected.take_window(self.slices.range(from..=this.last).filter(|(slice, _)| !later(**slice)));
         let earlier = others().map(|(_, sick)| sick).filter(|sick| sick.first < this.first && sick.last >= this.first);
         let common = earlier.map(|sick| sick.first).max().map(|since| self.slices.range(since..this.first));
         let common: Vec<_> = common.into_iter().flatten().filter(|(_, parts)| !parts.spectra.is_empty()).collect();
         if common.len() >= LEAST_BASELINE {
             selected.take_baseline(common.into_iter().rev().take(self.baseline as usize));
         } else {
-            let quiet = self.slices.range(..this.first).rev().filter(|(slice, _)| !self.is_sick(**slice));
-            selected.take_baseline(quiet.take(self.baseline as usize));
+            selected.take_baseline(self.quiet_before(this.first));
         }
         selected
+    }
+
+    /// The slices `first` to `last`, and the quiet ones before them.
+    pub(super) fn stretch(&self, first: Slice, last: Slice) -> Selected {
+        let mut selected = Selected::default();
+        selected.take_window(self.slices.range(first..=last));
+        selected.take_baseline(self.quiet_before(first));
+        selected
+    }
+
+    /// As many slices before this one as make a baseline, without those of incidents; the newest first.
+    fn quiet_before(&self, first: Slice) -> impl Iterator<Item = (&Slice, &Parts)> {
+        let quiet = self.slices.range(..first).rev().filter(|(slice, _)| !self.is_sick(**slice));
+        quiet.take(self.baseline as usize)
+    }
+
+    /// The newest slice.
+    pub(super) fn newest(&self) -> Option<Slice> {
+        self.slices.last_key_value().map(|(&slice, _)| slice)
     }
 
     /// Forgets what no revision can need any more; `now` is the slice of the watermark, `open` the opening slices of the
@@ -167,7 +201,7 @@ mod tests {
         ring
     }
 
-    fn numbers(slices: &[&SpectraSlice]) -> Vec<u64> {
+    fn numbers(slices: &[Arc<SpectraSlice>]) -> Vec<u64> {
         slices.iter().map(|part| part.slice.0).collect()
     }
 

@@ -1,8 +1,11 @@
 use backtrail_model::alert::Alert;
-use backtrail_model::change::ChangeKind;
+use backtrail_model::change::{Change, ChangeKind};
 use backtrail_model::patch_request::PatchRequest;
 use backtrail_model::span::SpanFlags;
 use backtrail_model::span::SpanKind::Client;
+use backtrail_model::verdict::Verdict as Document;
+use backtrail_pipeline::Duration;
+use backtrail_pipeline::boards::{NoAnswer, Question};
 
 use super::*;
 use crate::testing::{Chain, Span, documented, node, traces};
@@ -291,4 +294,58 @@ fn a_posted_alert_is_judged_with_the_time_before_it_fired() {
     assert_eq!(first.provenance.window_slices, 4);
     // There are traces enough: they say who it is, whoever the alert names.
     assert_eq!(first.of_kind("service").next().map(|suspect| &*suspect.entity.service), Some("stock"));
+}
+
+/// Quiet slices, then sick ones, and nobody looks: no incident opens.
+fn unnoticed(fault: Fault) -> Line {
+    let shift = anomaly_trigger::Shift { enabled: false, ..anomaly_trigger::Shift::default() };
+    let trigger = anomaly_trigger::Config { shift, ..anomaly_trigger::Config::default() };
+    let mut line = Line::new(1, &trigger, &Config::default());
+    for n in 1000..1060 {
+        let data = line.slice(n, if n >= 1050 { fault } else { Fault::None });
+        assert!(verdicts(&data).is_empty());
+    }
+    line
+}
+
+fn ask(line: &Line, endpoint: &str, slices: u64) -> Result<Document, NoAnswer> {
+    let last = std::time::Duration::from_micros(slices * SLICE_MICROS);
+    line.cx.shared().investigators.ask(&Question { endpoint: endpoint.to_owned(), last })
+}
+
+#[test]
+fn an_endpoint_is_judged_without_an_incident_by_the_slices_that_are_held() {
+    let line = unnoticed(Fault::Slow);
+    for name in ["web GET /cart", "GET /cart", "cart", "stock serve"] {
+        let verdict = ask(&line, name, 10).expect("a verdict");
+        let first = verdict.of_kind("service").next().map(|suspect| &*suspect.entity.service);
+        assert_eq!(first, Some("stock"), "{name}: {}", verdict.cause);
+        assert_eq!((verdict.provenance.baseline_slices, verdict.provenance.window_slices), (50, 10), "{name}");
+        assert_eq!(verdict, ask(&line, name, 10).expect("the same question has the same answer"));
+    }
+    let verdict = ask(&line, "web GET /cart", 10).expect("a verdict");
+    assert_eq!((&*verdict.endpoint.route, &*verdict.endpoint.method), ("GET /cart", "GET"));
+    assert_eq!((verdict.detector.kind, verdict.status), (DetectorKind::GivenWindow, Status::Open));
+}
+
+#[test]
+fn who_shares_no_trace_with_an_endpoint_is_not_to_blame_for_it() {
+    let verdict = ask(&unnoticed(Fault::Slow), "web POST /pay", 10).expect("a verdict");
+    assert!(verdict.of_kind("service").all(|suspect| suspect.entity.service != "stock"), "{:?}", verdict.suspects);
+}
+
+#[test]
+fn a_question_that_cannot_be_answered_says_what_can_be_asked() {
+    let line = unnoticed(Fault::None);
+    let known = vec!["web GET /cart".to_owned(), "web POST /pay".to_owned()];
+    assert_eq!(ask(&line, "web GET /elsewhere", 10), Err(NoAnswer::UnknownEndpoint { known }));
+    let nothing = Line::new(1, &anomaly_trigger::Config::default(), &Config::default());
+    assert_eq!(ask(&nothing, "web", 10), Err(NoAnswer::NoSlices));
+    let level = ask(&line, "web GET /cart", 10).expect("a verdict").confidence.level;
+    assert!(["inconclusive", "low"].contains(&&*level), "{level}");
+    let all = ask(&line, "web GET /cart", 100).expect("a verdict");
+    assert!(all.cause.contains("no baseline"), "{}", all.cause);
+    drop(line.judge);
+    let question = Question { endpoint: "web".to_owned(), last: std::time::Duration::from_mins(1) };
+    assert_eq!(line.cx.shared().investigators.ask(&question), Err(NoAnswer::Nobody));
 }

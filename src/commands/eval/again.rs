@@ -1,7 +1,6 @@
 //! Judging the slices of a replay again with other options: other cuts of the baseline, or without a kind of evidence.
 
-use backtrail_localize::{Kind, Options, Scores, Slices};
-use backtrail_model::time::UnixNano;
+use backtrail_localize::{Kind, Options, Scores};
 
 use super::case::Case;
 use super::score::{self, Found, Judged, Mode};
@@ -38,19 +37,9 @@ fn ablations() -> Vec<(String, Vec<Kind>)> {
 
 /// Judges the window of the label by what the replay counted.
 pub(super) fn judge(case: &Case, replayed: &Replayed, options: &Options, floor: &Scores) -> Judged {
-    let within = |from: UnixNano, until: UnixNano| {
-        let inside = move |slice| {
-            let start = replayed.grid.start(slice);
-            from <= start && start < until
-        };
-        Slices {
-            spectra: replayed.spectra.iter().filter(|part| inside(part.slice)).map(|part| &**part).collect(),
-            edges: replayed.edges.iter().filter(|part| inside(part.slice)).map(|part| &**part).collect(),
-            metrics: replayed.metrics.iter().filter(|part| inside(part.slice)).map(|part| &**part).collect(),
-            logs: replayed.logs.iter().filter(|part| inside(part.slice)).map(|part| &**part).collect(),
-        }
-    };
-    let (baseline, window) = (within(UnixNano(0), case.window.start), within(case.window.start, case.window.end));
+    let start = |slice| replayed.grid.start(slice);
+    let baseline = replayed.slices(|slice| start(slice) < case.window.start);
+    let window = replayed.slices(|slice| case.window.start <= start(slice) && start(slice) < case.window.end);
     let judgement = backtrail_localize::judge(&baseline, &window, options);
     let found = Found {
         suspects: &judgement.suspects,
