@@ -18,7 +18,7 @@
 //!   anomaly_trigger:
 //!     slo:
 //!       - { service: frontend, route: "POST /orders*", objective: 99.9%, latency: 300ms }
-//!     shift: { for: 2, history: 60m, warm_up: 5m, min_error_rise: 1%, min_latency_rise: 25% }
+//!     shift: { for: 2, history: 60m, warm_up: 5m, min_error_rise: 1%, min_latency_rise: 25%, min_time_lost: 10% }
 //!     alerts: { lead: 15m }
 //!     resolve_after: 4
 //!     max_open: 2h

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use backtrail_model::histogram::lower_bound;
 use backtrail_model::paths::{Chain, Paths, Step, StepHash};
-use backtrail_model::spectra::{SpectraSlice, TestKey};
+use backtrail_model::spectra::{Element, ElementKind, SpectraSlice, TestKey};
 
 use crate::blocks::Stretch;
 use crate::latency::{CLOCK_NS, latency, sick_edges};
@@ -25,6 +26,8 @@ pub struct Least {
     pub latency_rise: f64,
     /// Rise of a time, nanoseconds.
     pub time_ns: f64,
+    /// Time that is lost by it, as a share of the time of the traces that pass there.
+    pub time_share: f64,
     /// Traces that take a new path.
     pub traces: f64,
     /// Share of the traces of a context that take a new path.
@@ -94,6 +97,9 @@ pub fn find(baseline: &[&SpectraSlice], window: &[&SpectraSlice], least: Least) 
         let statistic = (finding.z * finding.z).min(finding.g);
         // The dear part is asked only where the answer matters.
         let asked = statistic > gate / 2.0;
+        if asked && rise * (finding.n as f64) < least.time_share * passing_time(&window, &finding.key) {
+            return None;
+        }
         let means = if asked { means(&baseline, &stretches, &finding.key) } else { Vec::new() };
         Some(Symptom {
             service: Arc::clone(finding.key.callee.as_ref().unwrap_or(&finding.key.service)),
@@ -119,6 +125,22 @@ pub fn find(baseline: &[&SpectraSlice], window: &[&SpectraSlice], least: Least) 
         })
     });
     slow.chain(paths).collect()
+}
+
+/// Time that the traces took which pass through an operation, nanoseconds; 0 if their elements were not counted.
+fn passing_time(window: &Stretch<'_>, key: &TestKey) -> f64 {
+    let operation =
+        Element { kind: ElementKind::Route, service: Arc::clone(&key.service), name: Arc::clone(&key.operation) };
+    let mut time = 0.0;
+    for (_, part) in window.parts() {
+        for (group, &traces) in &part.groups {
+            let elements = part.signatures.get(&group.signature).map_or(&[][..], |elements| &**elements);
+            if elements.binary_search(&operation).is_ok() {
+                time += lower_bound(group.latency) as f64 * traces as f64 / UNIT;
+            }
+        }
+    }
+    time
 }
 
 /// Means of a test in stretches of the past, with the observations of each.
@@ -211,12 +233,14 @@ fn share(parts: &[&SpectraSlice], step: &Step) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use backtrail_model::histogram::bucket;
     use backtrail_model::spectra::{Entry, TraceGroup};
     use backtrail_model::time::Slice;
 
     use super::*;
 
-    const LEAST: Least = Least { looks: 100, latency_rise: 0.25, time_ns: 1e6, traces: 3.0, share: 0.01 };
+    const LEAST: Least =
+        Least { looks: 100, latency_rise: 0.25, time_ns: 1e6, time_share: 0.1, traces: 3.0, share: 0.01 };
 
     fn key() -> TestKey {
         TestKey { service: "cart".into(), operation: "load".into(), callee: None }
@@ -245,6 +269,25 @@ mod tests {
         let bursts: Vec<_> = (0..60).map(|at| slice(at, 4000 + at % 7 * 700)).collect();
         assert!(strength(&steady, &window) > 1.0, "{}", strength(&steady, &window));
         assert!(strength(&bursts, &window) < 1.0, "{}", strength(&bursts, &window));
+    }
+
+    #[test]
+    fn time_that_no_request_feels_is_no_sign() {
+        let element = Element { kind: ElementKind::Route, service: "cart".into(), name: "load".into() };
+        let with_requests = |at: u64, micros: u64, millis: u64| {
+            let mut slice = slice(at, micros);
+            slice.signatures.insert(1, Arc::from([element.clone()]));
+            let entry = Entry { service: "shop".into(), route: "buy".into() };
+            let latency = bucket(millis * 1_000_000);
+            slice.groups.insert(TraceGroup { entry, signature: 1, error: false, latency }, 40 * UNIT as u64);
+            slice
+        };
+        let strength = |millis: u64| {
+            let past: Vec<_> = (0..60).map(|at| with_requests(at, 5000 + at % 3 * 50, millis)).collect();
+            strength(&past, &[with_requests(100, 8000, millis), with_requests(101, 8000, millis)])
+        };
+        assert!(strength(20) > 1.0, "3 of 20 ms");
+        assert!(strength(60) < 1.0, "3 of 60 ms");
     }
 
     #[test]

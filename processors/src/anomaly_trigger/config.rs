@@ -83,6 +83,9 @@ pub struct Shift {
     pub min_error_rise: Ratio,
     /// Least rise of the latency quantile that shifted, relative to its past.
     pub min_latency_rise: Ratio,
+    /// Least time lost by an operation inside, relative to the time of the requests that pass through it: what no user can
+    /// feel opens no incident.
+    pub min_time_lost: Ratio,
     /// Most entry operations with a past; further ones are not judged.
     pub max_entries: usize,
 }
@@ -141,6 +144,7 @@ impl Default for Shift {
             warm_up: Duration::from_secs(300),
             min_error_rise: Ratio(0.01),
             min_latency_rise: Ratio(0.25),
+            min_time_lost: Ratio(0.1),
             max_entries: 2000,
         }
     }

@@ -142,6 +142,7 @@ impl EvidenceShifts {
             looks,
             latency_rise: self.config.min_latency_rise.0,
             time_ns: LEAST_RISE,
+            time_share: self.config.min_time_lost.0,
             traces: LEAST_TRACES,
             share: self.config.min_error_rise.0,
         }
