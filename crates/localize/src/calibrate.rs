@@ -21,7 +21,7 @@ use backtrail_model::Slice;
 use backtrail_model::verdict::{Confidence, Suspect};
 
 use crate::blocks::CUTS;
-use crate::judge::{Case, Options, Parts, Slices, evidence};
+use crate::judge::{Case, Options, Slices, evidence};
 use crate::spectrum::UNIT;
 use crate::stats::universal_threshold;
 
@@ -48,8 +48,6 @@ const PARTS: [Part; 4] = [Part::Latency, Part::Errors, Part::Structure, Part::Re
 pub(crate) struct Quiet {
     /// The greatest magnitude of any service by stretch, each in the order of [`PARTS`].
     stretches: Vec<[f64; PARTS.len()]>,
-    /// The greatest score of any service by stretch.
-    scores: Vec<f64>,
 }
 
 /// Judges stretches of the baseline, each as long as the window (at most half of the baseline) and spread over it, by the
@@ -74,7 +72,6 @@ pub(crate) fn quiet(baseline: &Slices<'_>, window: &Slices<'_>, options: &Option
             &baseline.only(|slice| within.contains(&slice)),
             &options,
         );
-        quiet.scores.push(case.services.values().map(Parts::evidence).fold(0.0, f64::max));
         quiet.stretches.push(
             PARTS.map(|part| case.services.keys().map(|service| magnitude(&case, service, part)).fold(0.0, f64::max)),
         );

@@ -56,16 +56,17 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// The batch's number of `index`, `next` if it is new: then `add` puts it there.
-    fn get(&mut self, index: u32, capacity: usize, next: usize, add: impl FnOnce()) -> u32 {
+    /// Where `item`, the shard's number `index`, stands in the batch's list; it is added if it does not yet. The shard may
+    /// have given the number to something else since it was met last.
+    fn get<T>(&mut self, index: u32, capacity: usize, item: &Arc<T>, list: &mut Vec<Arc<T>>) -> u32 {
         if self.of.len() < capacity {
             self.of.resize(capacity, UNSEEN);
         }
         let number = &mut self.of[index as usize];
-        if *number == UNSEEN {
-            *number = next as u32;
+        if list.get(*number as usize).is_none_or(|known| !Arc::ptr_eq(known, item)) {
+            *number = list.len() as u32;
             self.used.push(index);
-            add();
+            list.push(Arc::clone(item));
         }
         *number
     }
@@ -203,13 +204,11 @@ impl Building {
             let place = places[index as usize];
             let mut record = *arena.record(place);
             *bytes += u64::from(record.raw_len);
-            let next = batch.origins.len();
-            record.origin = of_origin.get(record.origin, origins.capacity(), next, || {
-                batch.origins.extend(origins.get(record.origin).map(Arc::clone));
-            });
+            if let Some(origin) = origins.get(record.origin) {
+                record.origin = of_origin.get(record.origin, origins.capacity(), origin, &mut batch.origins);
+            }
             if let Some(shared) = arena.shared(place.slab) {
-                let next = batch.shared.len() + 1;
-                record.chunk = slabs.get(place.slab, arena.capacity(), next, || batch.shared.push(Arc::clone(shared)));
+                record.chunk = 1 + slabs.get(place.slab, arena.capacity(), shared, &mut batch.shared);
             } else {
                 // The slab is still written to.
                 record.raw_offset = batch.raw.len() as u32;
@@ -317,7 +316,43 @@ fn cut_cycles(parents: &mut [u32], first: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use backtrail_pipeline::Context;
+
     use super::*;
+    use crate::encoded::{self, Encoded};
+
+    /// Puts the only span of a trace, with a name of so many bytes.
+    fn put(cx: &Context, store: &mut Store, service: &str, name: usize) -> Place {
+        let span = Encoded { service: service.into(), name: "n".repeat(name), ..Encoded::default() };
+        let batch = encoded::batch(cx, [&span]);
+        store.begin(&batch);
+        let place = store.put(&batch, 0);
+        store.end();
+        place
+    }
+
+    #[test]
+    fn numbers_that_the_shard_gives_anew_while_a_batch_is_filled_mean_something_else() {
+        let cx = Context::for_test("building");
+        let (mut store, mut building) = (Store::default(), Building::new(cx.symbols()));
+        let full = BATCH_BYTES - 60;
+        let first = put(&cx, &mut store, "a", 100);
+        let _filler = put(&cx, &mut store, "b", full);
+        building.add(encoded::trace_id(1), &[first], TraceFlags::default(), &[], &mut store);
+        let second = put(&cx, &mut store, "c", 110);
+        let _filler = put(&cx, &mut store, "b", full);
+        assert_eq!(second.slab, first.slab, "the slab's number is used again");
+        building.add(encoded::trace_id(1), &[second], TraceFlags::default(), &[], &mut store);
+        let batch = &building.batch;
+        assert_eq!(batch.shared.len(), 2, "both slabs were sealed");
+        for (record, (service, name)) in batch.records.iter().zip([("a", 100), ("c", 110)]) {
+            let origin = &batch.origins[record.origin as usize];
+            let symbol = cx.symbols().intern(backtrail_model::SymbolKind::Service, service);
+            assert_eq!((origin.service, record.service), (symbol, symbol));
+            let raw = batch.raw(record);
+            assert!(raw.windows(name).any(|part| part.iter().all(|&byte| byte == b'n')), "{name} bytes of name");
+        }
+    }
 
     #[test]
     fn a_cycle_is_cut_at_its_first_span_and_nothing_else_is_touched() {
