@@ -12,17 +12,19 @@ const FALSE: u8 = 4;
 const TRUE: u8 = 5;
 const OTHER: u8 = 6;
 
-/// Appends the values that are there. Offsets of strings are lessened by `lead`, which is how many bytes of the message's
+/// Appends the values that are there in some of the slots. Offsets of strings are lessened by `lead`, which is how many bytes of the message's
 /// beginning are left out. Answers whether there was anything to write.
-pub fn write(slots: &[SlotValue], lead: usize, to: &mut Vec<u8>) -> bool {
-    let present = slots.iter().filter(|slot| **slot != SlotValue::Absent).count();
-    if present == 0 {
+pub fn write(slots: &[SlotValue], wanted: &[Slot], lead: usize, to: &mut Vec<u8>) -> bool {
+    let value = |slot: &Slot| slots.get(usize::from(slot.0)).copied().unwrap_or(SlotValue::Absent);
+    let present = || wanted.iter().map(|slot| (slot, value(slot))).filter(|&(_, value)| value != SlotValue::Absent);
+    let count = present().count();
+    if count == 0 {
         return false;
     }
-    put_varint(present as u32, to);
-    for (slot, value) in slots.iter().enumerate().filter(|(_, value)| **value != SlotValue::Absent) {
-        put_varint(slot as u32, to);
-        match *value {
+    put_varint(count as u32, to);
+    for (slot, value) in present() {
+        put_varint(u32::from(slot.0), to);
+        match value {
             SlotValue::Str { offset, len } => {
                 to.push(STR);
                 put_varint(offset.saturating_sub(lead as u32), to);
@@ -141,14 +143,16 @@ mod tests {
             SlotValue::Bool(true),
             SlotValue::Bool(false),
             SlotValue::Other,
+            SlotValue::Int(9),
         ];
+        let wanted: Vec<Slot> = (0..10).filter(|&slot| slot != 8).map(Slot).collect();
         let mut bytes = Vec::new();
-        assert!(write(&slots, 38, &mut bytes));
+        assert!(write(&slots, &wanted, 38, &mut bytes));
         bytes.extend_from_slice(b"next");
         let columns = Columns::read(&bytes);
         assert_eq!(columns.clone().get(Slot(1)), SlotValue::Str { offset: 262, len: 70_000 });
         for slot in [0, 2, 3, 4, 5, 6, 7, 8] {
-            let expected = slots.get(slot).copied().unwrap_or_default();
+            let expected = if slot == 8 { SlotValue::Absent } else { slots[slot] };
             assert_eq!(columns.clone().get(Slot(slot as u16)), expected, "slot {slot}");
         }
         assert_eq!(columns.after(), b"next");
@@ -157,7 +161,8 @@ mod tests {
     #[test]
     fn nothing_is_written_where_nothing_is_there() {
         let mut bytes = Vec::new();
-        assert!(!write(&[SlotValue::Absent; 3], 0, &mut bytes));
+        assert!(!write(&[SlotValue::Absent; 3], &[Slot(0), Slot(1), Slot(2)], 0, &mut bytes));
+        assert!(!write(&[SlotValue::Int(1)], &[], 0, &mut bytes));
         assert!(bytes.is_empty());
         assert_eq!(Columns::none().get(Slot(0)), SlotValue::Absent);
     }
@@ -165,7 +170,7 @@ mod tests {
     #[test]
     fn bytes_that_break_off_end_the_columns() {
         let mut bytes = Vec::new();
-        write(&[SlotValue::Int(1), SlotValue::Str { offset: 9, len: 9 }], 0, &mut bytes);
+        write(&[SlotValue::Int(1), SlotValue::Str { offset: 9, len: 9 }], &[Slot(0), Slot(1)], 0, &mut bytes);
         for end in 0..bytes.len() {
             assert!(Columns::read(&bytes[..end]).count() <= 2);
         }

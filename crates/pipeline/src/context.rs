@@ -46,8 +46,15 @@ pub struct Shared {
     pub investigators: InvestigatorBoard,
     /// Bound addresses.
     pub listening: Mutex<Vec<Listening>>,
-    attributes: Mutex<Vec<String>>,
+    attributes: Mutex<Vec<Wanted>>,
     clock: Clock,
+}
+
+/// An attribute that some node asked for.
+struct Wanted {
+    key: String,
+    /// Whether it is asked for of traces, too.
+    of_traces: bool,
 }
 
 /// A bound address.
@@ -142,7 +149,13 @@ impl Shared {
 
     /// Keys of the wanted attributes, by slot. Complete once all nodes are built.
     pub fn attributes(&self) -> Vec<String> {
-        self.attributes.lock().clone()
+        self.attributes.lock().iter().map(|wanted| wanted.key.clone()).collect()
+    }
+
+    /// The slots of those that are wanted of traces: the others have served once a span's trace is put together.
+    pub fn attributes_of_traces(&self) -> Vec<Slot> {
+        let wanted = self.attributes.lock();
+        (0..).zip(&*wanted).filter(|(_, wanted)| wanted.of_traces).map(|(index, _)| Slot(index)).collect()
     }
 }
 
@@ -210,13 +223,23 @@ impl Context {
         &self.shared.data_dir
     }
 
-    /// Asks for an attribute: the walk will fill its column. Call it in `build` only.
+    /// Asks for an attribute of spans and traces: the walk will fill its column. Call it in `build` only.
     pub fn attribute(&self, key: &str) -> Slot {
-        let mut keys = self.shared.attributes.lock();
-        let index = keys.iter().position(|known| known == key).unwrap_or_else(|| {
-            keys.push(key.to_owned());
-            keys.len() - 1
+        self.want(key, true)
+    }
+
+    /// Asks for an attribute that is read before traces are put together: it costs them nothing.
+    pub fn attribute_of_spans(&self, key: &str) -> Slot {
+        self.want(key, false)
+    }
+
+    fn want(&self, key: &str, of_traces: bool) -> Slot {
+        let mut all = self.shared.attributes.lock();
+        let index = all.iter().position(|wanted| wanted.key == key).unwrap_or_else(|| {
+            all.push(Wanted { key: key.to_owned(), of_traces: false });
+            all.len() - 1
         });
+        all[index].of_traces |= of_traces;
         Slot(index as u16)
     }
 
@@ -442,9 +465,12 @@ mod tests {
     #[test]
     fn an_attribute_has_one_slot() {
         let cx = Context::for_test("n");
-        assert_eq!(cx.attribute("a"), Slot(0));
+        assert_eq!(cx.attribute_of_spans("a"), Slot(0));
         assert_eq!(cx.attribute("b"), Slot(1));
+        assert_eq!(cx.shared().attributes_of_traces(), [Slot(1)]);
         assert_eq!(cx.attribute("a"), Slot(0));
+        assert_eq!(cx.attribute_of_spans("a"), Slot(0));
         assert_eq!(cx.shared().attributes(), ["a", "b"]);
+        assert_eq!(cx.shared().attributes_of_traces(), [Slot(0), Slot(1)]);
     }
 }

@@ -151,15 +151,23 @@ fn properties(table: &Table, stamp: &Stamp) -> WriterProperties {
             key("config_digest", &stamp.config_digest),
         ]));
     for (path, storage) in table.leaves() {
-        let nested = path.len() > 1;
+        let prunes = prunes(table, &path);
         let path = ColumnPath::new(path.into_iter().map(str::to_owned).collect());
-        if nested {
-            // The least and the greatest key or value of a map or list prune nothing, and cost a comparison a value.
+        if !prunes {
             builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
         }
         builder = stored(builder, path, storage);
     }
     builder.build()
+}
+
+/// Whether a reader can skip pages by the least and the greatest value of a column, which cost two comparisons a value.
+/// Numbers and times, yes. Text only where the rows are sorted by it: else each page has nearly all services, names and
+/// keys.
+fn prunes(table: &Table, path: &[&str]) -> bool {
+    let [name] = path else { return false };
+    let is_text = table.columns.iter().any(|column| column.name == *name && matches!(column.kind, Kind::Text));
+    !is_text || table.sorted_by.contains(name)
 }
 
 fn stored(builder: WriterPropertiesBuilder, path: ColumnPath, storage: Storage) -> WriterPropertiesBuilder {

@@ -72,7 +72,13 @@ fn last_bytes(message: &[u8], number: u32) -> &[u8] {
 }
 
 fn last_text(message: &[u8], number: u32) -> Cow<'_, str> {
-    String::from_utf8_lossy(last_bytes(message, number))
+    lossy(last_bytes(message, number))
+}
+
+/// Text, with what is not UTF-8 replaced. To look first whether there is anything to replace is faster than to replace
+/// part by part.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// The last value of a numeric field of this wire type.
@@ -145,7 +151,7 @@ impl<'a> Iterator for Attributes<'a> {
 /// Key and value of a `KeyValue` message.
 fn key_value(message: &[u8]) -> (Cow<'_, str>, ValueRef<'_>) {
     match value::common_key_value(message) {
-        Some((name, value)) => (String::from_utf8_lossy(name), value_of(value)),
+        Some((name, value)) => (lossy(name), value_of(value)),
         None => uncommon_key_value(message),
     }
 }
@@ -165,9 +171,7 @@ fn uncommon_key_value(message: &[u8]) -> (Cow<'_, str>, ValueRef<'_>) {
 #[inline]
 fn value_of(message: &[u8]) -> ValueRef<'_> {
     match message {
-        [0x0A, length @ ..0x80, text @ ..] if text.len() == usize::from(*length) => {
-            ValueRef::Str(String::from_utf8_lossy(text))
-        }
+        [0x0A, length @ ..0x80, text @ ..] if text.len() == usize::from(*length) => ValueRef::Str(lossy(text)),
         _ => ValueRef::of_any_value(message).unwrap_or(ValueRef::Empty),
     }
 }
@@ -220,7 +224,7 @@ impl<'a> ValueRef<'a> {
         let mut found = None;
         for (field, value) in Fields::of(message) {
             found = Some(match (field, value) {
-                (STRING, Raw::Bytes(text)) => Self::Str(String::from_utf8_lossy(text)),
+                (STRING, Raw::Bytes(text)) => Self::Str(lossy(text)),
                 (BOOL, Raw::Number(value)) => Self::Bool(value != 0),
                 (INT, Raw::Number(value)) => Self::Int(value as i64),
                 (DOUBLE, Raw::Number(bits)) => Self::Double(f64::from_bits(bits)),
@@ -336,8 +340,8 @@ impl<'a> SpanView<'a> {
                     let (key, value) = key_value(bytes);
                     SpanField::Attribute(key, value)
                 }
-                NAME => SpanField::Name(String::from_utf8_lossy(bytes)),
-                TRACE_STATE => SpanField::TraceState(String::from_utf8_lossy(bytes)),
+                NAME => SpanField::Name(lossy(bytes)),
+                TRACE_STATE => SpanField::TraceState(lossy(bytes)),
                 EVENT => SpanField::Event(EventView { raw: bytes }),
                 LINK => SpanField::Link(LinkView { raw: bytes }),
                 STATUS => SpanField::StatusMessage(last_text(bytes, 2)),
@@ -451,7 +455,7 @@ pub fn log_body<'a>(batch: &'a LogBatch, record: &LogRecord) -> Option<ValueRef<
     let part = |offset: u32, len: u32| &batch.raw(record)[offset as usize..(offset + len) as usize];
     match record.body {
         LogBody::Absent => None,
-        LogBody::Text { offset, len } => Some(ValueRef::Str(String::from_utf8_lossy(part(offset, len)))),
+        LogBody::Text { offset, len } => Some(ValueRef::Str(lossy(part(offset, len)))),
         LogBody::Value { offset, len } => ValueRef::of_any_value(part(offset, len)),
     }
 }

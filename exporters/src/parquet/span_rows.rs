@@ -23,7 +23,7 @@ pub(super) struct Row {
 
 /// Rows that become Arrow columns at a time. The columns of a whole row group would be fresh memory of hundreds of
 /// megabytes, which the kernel clears and no cache holds; a multiple of the writer's own step (1024) gives the same file.
-const CHUNK: usize = 2048;
+const CHUNK: usize = 1024;
 
 /// Writes the rows as a row group, in the order of the table. Answers how many values were not UTF-8.
 pub(super) fn write(

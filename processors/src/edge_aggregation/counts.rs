@@ -23,7 +23,13 @@ pub(super) struct OpenEdges {
     counts: Vec<(Key, OpenCounts)>,
     overflow: OpenCounts,
     beyond: Beyond,
+    /// Calls that are still to be added, with their place in `counts`: added one right after another, their fetches of
+    /// memory overlap.
+    waiting: Vec<(u32, Call)>,
 }
+
+/// Calls that wait at most.
+const MOST_WAITING: usize = 1024;
 
 /// The counts of an edge with its histograms still open.
 #[derive(Default)]
@@ -36,24 +42,34 @@ struct OpenCounts {
 impl OpenEdges {
     /// Counts a call.
     pub(super) fn count(&mut self, call: &Call, max_edges: usize, symbols: &Symbols) {
-        let counts = match self.index.get(&call.key) {
-            Some(&at) => &mut self.counts[at as usize].1,
+        let at = match self.index.get(&call.key) {
+            Some(&at) => at,
             None if self.counts.len() < max_edges => {
-                self.index.insert(call.key, self.counts.len() as u32);
+                let at = self.counts.len() as u32;
+                self.index.insert(call.key, at);
                 self.counts.push((call.key, OpenCounts::default()));
-                let (_, counts) = self.counts.last_mut().expect("just pushed");
-                counts
+                at
             }
             None => {
                 self.beyond.add(&resolve(call.key, symbols));
-                &mut self.overflow
+                return self.overflow.add(call);
             }
         };
-        counts.add(call);
+        self.waiting.push((at, *call));
+        if self.waiting.len() >= MOST_WAITING {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        for (at, call) in self.waiting.drain(..) {
+            self.counts[at as usize].1.add(&call);
+        }
     }
 
     /// The closed slice.
-    pub(super) fn resolve(self, slice: Slice, symbols: &Symbols) -> EdgeSlice {
+    pub(super) fn resolve(mut self, slice: Slice, symbols: &Symbols) -> EdgeSlice {
+        self.settle();
         let mut closed = EdgeSlice::new(slice);
         closed.demand = self.counts.len() as u64 + self.beyond.estimate();
         for (key, counts) in self.counts {

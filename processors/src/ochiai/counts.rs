@@ -65,6 +65,39 @@ impl OpenSums {
     }
 }
 
+/// The sums of all tests, and the observations that are still to be added to them.
+///
+/// An observation touches memory that the last one did not, and the code between two of them jumps about too much for the
+/// processor to fetch ahead. Added one right after another, the fetches of many overlap: that is three times as fast.
+#[derive(Default)]
+struct Observed {
+    sums: Vec<OpenSums>,
+    waiting: Vec<(u32, u64)>,
+}
+
+impl Observed {
+    const MOST_WAITING: usize = 2048;
+
+    fn new_test(&mut self) -> u32 {
+        self.sums.push(OpenSums::default());
+        (self.sums.len() - 1) as u32
+    }
+
+    #[inline]
+    fn record(&mut self, test: u32, ns: u64) {
+        self.waiting.push((test, ns));
+        if self.waiting.len() >= Self::MOST_WAITING {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        for (test, ns) in self.waiting.drain(..) {
+            self.sums[test as usize].record(ns);
+        }
+    }
+}
+
 /// Which test each shape of span counts for: a look-up by number in place of one by three symbols.
 #[derive(Default)]
 struct RememberedTests {
@@ -103,7 +136,7 @@ pub(super) struct OpenSpectra {
     signatures: Map<SignatureHash, Arc<[Element]>>,
     groups: Map<GroupKey, u64>,
     tests: Map<Test, u32>,
-    sums: Vec<OpenSums>,
+    times: Observed,
     remembered: RememberedTests,
     error_origins: Map<(Symbol, Symbol), u64>,
     versions: HashSet<(Symbol, Arc<str>, Arc<str>), foldhash::fast::FixedState>,
@@ -137,14 +170,9 @@ impl OpenSpectra {
     /// Counts an observation of a latency test of a span of this shape.
     #[inline]
     pub(super) fn count_test(&mut self, shape: ShapeId, test: Test, ns: u64) {
-        let Self { tests, sums, remembered, .. } = self;
-        let index = remembered.find(shape, test.callee, || {
-            *tests.entry(test).or_insert_with(|| {
-                sums.push(OpenSums::default());
-                (sums.len() - 1) as u32
-            })
-        });
-        sums[index as usize].record(ns);
+        let Self { tests, times, remembered, .. } = self;
+        let index = remembered.find(shape, test.callee, || *tests.entry(test).or_insert_with(|| times.new_test()));
+        times.record(index, ns);
     }
 
     /// The numbers of shapes are those of this generation from now on.
@@ -165,7 +193,8 @@ impl OpenSpectra {
     }
 
     /// The closed slice. Two ids can mean one string only past the symbol table's cap ("(other)"), hence the sums.
-    pub(super) fn resolve(self, slice: Slice, symbols: &Symbols) -> SpectraSlice {
+    pub(super) fn resolve(mut self, slice: Slice, symbols: &Symbols) -> SpectraSlice {
+        self.times.settle();
         let service = |symbol| symbols.resolve(SymbolKind::Service, symbol);
         let operation = |symbol| symbols.resolve(SymbolKind::Operation, symbol);
         let mut closed = SpectraSlice::new(slice);
@@ -178,7 +207,7 @@ impl OpenSpectra {
             route: operation(operation_symbol),
         });
         for (test, index) in self.tests {
-            let sums = &self.sums[index as usize];
+            let sums = &self.times.sums[index as usize];
             let callee = test.callee.is_some().then(|| service(test.callee));
             let key = TestKey { service: service(test.service), operation: operation(test.operation), callee };
             closed.tests.entry(key).or_default().merge(&sums.close());

@@ -69,10 +69,10 @@ enum Found {
 impl Normalizer {
     pub(super) fn new(config: &Config, cx: &Context) -> Self {
         let slots = Slots {
-            route: cx.attribute("http.route"),
-            methods: [cx.attribute("http.request.method"), cx.attribute("http.method")],
-            paths: [cx.attribute("url.path"), cx.attribute("http.target")],
-            urls: [cx.attribute("url.full"), cx.attribute("http.url")],
+            route: cx.attribute_of_spans("http.route"),
+            methods: [cx.attribute_of_spans("http.request.method"), cx.attribute_of_spans("http.method")],
+            paths: [cx.attribute_of_spans("url.path"), cx.attribute_of_spans("http.target")],
+            urls: [cx.attribute_of_spans("url.full"), cx.attribute_of_spans("http.url")],
         };
         Self {
             cx: cx.clone(),

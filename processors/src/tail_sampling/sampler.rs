@@ -21,6 +21,8 @@ pub(super) struct Sampler {
     not_kept: Remembered<()>,
     /// What becomes of each trace of the batch at hand: the reason if it is kept.
     verdicts: Vec<Option<Arc<str>>>,
+    /// Spans of the batch at hand that are not kept, by reason.
+    dropped: Vec<(&'static str, u64)>,
 }
 
 /// The compiled policies. `drop` policies stand apart, because they beat all others.
@@ -51,15 +53,15 @@ impl Sampler {
             kept: Remembered::new(config.decision_cache.sampled_cache_size),
             not_kept: Remembered::new(config.decision_cache.non_sampled_cache_size),
             verdicts: Vec::new(),
+            dropped: Vec::new(),
         })
     }
 
     /// Decides one trace: the reason if it is kept. What is not kept is counted.
-    fn decide(&mut self, batch: &TraceBatch, head: &TraceHead, out: &mut Emit<'_>) -> Option<Arc<str>> {
-        let spans = u64::from(head.len);
+    fn decide(&mut self, batch: &TraceBatch, head: &TraceHead) -> Option<Arc<str>> {
         if head.flags.has(TraceFlags::EVIDENCE) {
             if self.kept.get(head.trace_id).is_some() {
-                out.drop_items("already_kept", spans);
+                self.drop_trace("already_kept", head);
                 return None;
             }
         } else if head.flags.has(TraceFlags::LATE) {
@@ -67,7 +69,7 @@ impl Sampler {
                 return Some(reason);
             }
             if self.not_kept.get(head.trace_id).is_some() {
-                out.drop_items("not_sampled", spans);
+                self.drop_trace("not_sampled", head);
                 return None;
             }
         }
@@ -80,9 +82,17 @@ impl Sampler {
             Verdict::Drop => "dropped_by_policy",
             Verdict::NotWanted => "not_sampled",
         };
-        out.drop_items(reason, spans);
+        self.drop_trace(reason, head);
         self.not_kept.insert(head.trace_id, ());
         None
+    }
+
+    fn drop_trace(&mut self, reason: &'static str, head: &TraceHead) {
+        let spans = u64::from(head.len);
+        match self.dropped.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += spans,
+            None => self.dropped.push((reason, spans)),
+        }
     }
 
     /// The batch with the kept traces only, each with its reason.
@@ -116,8 +126,11 @@ impl Processor for Sampler {
         };
         self.verdicts.clear();
         for head in &traces.traces {
-            let verdict = self.decide(&traces, head, out);
+            let verdict = self.decide(&traces, head);
             self.verdicts.push(verdict);
+        }
+        for (reason, spans) in self.dropped.drain(..) {
+            out.drop_items(reason, spans);
         }
         if self.verdicts.iter().any(Option::is_some) {
             let data = Data::Traces(self.keep(traces));
@@ -130,10 +143,12 @@ impl Processor for Sampler {
 
     fn reconfigure(&mut self, new: &dyn Any) -> Reconfigured {
         let Some(new) = new.downcast_ref::<Config>() else { return Reconfigured::Rebuild };
-        let known = self.cx.shared().attributes();
+        let shared = self.cx.shared();
+        let wanted = || (shared.attributes(), shared.attributes_of_traces());
+        let known = wanted();
         // A key that no column is filled for needs the receivers to be built anew.
         match Policies::new(new, &self.cx) {
-            Ok(policies) if self.cx.shared().attributes() == known => {
+            Ok(policies) if wanted() == known => {
                 self.policies = policies;
                 self.kept.resize(new.decision_cache.sampled_cache_size);
                 self.not_kept.resize(new.decision_cache.non_sampled_cache_size);

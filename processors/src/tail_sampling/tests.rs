@@ -76,7 +76,7 @@ fn assembled(cx: &Context, flags: u16, traces: &[Vec<Encoded>]) -> TraceBatch {
         let mut record = *record;
         all.raw.extend_from_slice(spans.raw(&record));
         record.raw_offset = all.raw.len() as u32 - record.raw_len;
-        if columns::write(spans.slots_of(index), 0, &mut all.raw) {
+        if columns::write(spans.slots_of(index), &cx.shared().attributes_of_traces(), 0, &mut all.raw) {
             record.flags.set(SpanFlags::COLUMNS);
         }
         all.records.push(record);

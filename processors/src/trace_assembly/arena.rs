@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use backtrail_model::span::SpanRecord;
+use backtrail_model::span::{SpanFlags, SpanRecord};
 
 /// Usual size of a slab's bytes. Large enough that the allocator returns it to the system, small enough that one
 /// straggler pins little.
@@ -79,8 +79,14 @@ impl Arena {
     pub(super) fn stored(&self, place: Place) -> &[u8] {
         let Slab { records, bytes, .. } = &self.slabs[place.slab as usize];
         let bytes = if self.open == Some(place.slab) { &self.open_bytes } else { &**bytes };
-        let from = records[place.index as usize].raw_offset as usize;
-        let to = records.get(place.index as usize + 1).map_or(bytes.len(), |next| next.raw_offset as usize);
+        let record = &records[place.index as usize];
+        let from = record.raw_offset as usize;
+        let to = if record.flags.has(SpanFlags::COLUMNS) {
+            records.get(place.index as usize + 1).map_or(bytes.len(), |next| next.raw_offset as usize)
+        } else {
+            // The next record is far away for a cache.
+            from + record.raw_len as usize
+        };
         &bytes[from..to]
     }
 
@@ -222,7 +228,8 @@ mod tests {
     use super::*;
 
     fn put(arena: &mut Arena, body: &[u8]) -> Place {
-        arena.put(SpanRecord { raw_len: body.len() as u32, ..SpanRecord::default() }, [body, b"col"])
+        let flags = SpanFlags(SpanFlags::COLUMNS);
+        arena.put(SpanRecord { raw_len: body.len() as u32, flags, ..SpanRecord::default() }, [body, b"col"])
     }
 
     #[test]

@@ -29,6 +29,9 @@ const MAX_TRACE_BYTES: u64 = 256 << 20;
 const SPARE: usize = 256;
 /// Waiting log records may take this part of `max_bytes` besides: 1/4.
 const LOGS_PART: u64 = 4;
+/// Spans that are stored before they are given to their traces: one is a stream of bytes, the other jumps from trace to
+/// trace, and the jumps overlap only if they follow each other closely.
+const STORED_AT_ONCE: usize = 128;
 /// How often the ring looks for what is too old.
 const EXPIRY: Duration = Duration::from_secs(1);
 
@@ -55,6 +58,8 @@ pub(super) struct Assembly {
     /// Open incidents whose evidence was released.
     released: BTreeSet<String>,
     held: u64,
+    /// Where the spans at hand were stored.
+    stored: Vec<Place>,
 }
 
 /// A trace that waits.
@@ -103,6 +108,7 @@ impl Assembly {
             incidents: 0,
             released: BTreeSet::new(),
             held: 0,
+            stored: Vec::new(),
         }
     }
 
@@ -112,16 +118,38 @@ impl Assembly {
             limit => self.member.share(limit) as usize,
         };
         let max_bytes = self.member.share(self.config.max_bytes.0);
-        self.store.begin(spans.batch);
-        let mut at = 0;
-        while at < spans.len() {
+        self.store.begin(spans.batch, || self.cx.shared().attributes_of_traces());
+        for first in (0..spans.len()).step_by(STORED_AT_ONCE) {
+            let last = spans.len().min(first + STORED_AT_ONCE);
+            self.stored.clear();
+            for at in first..last {
+                self.stored.push(self.store.put(spans.batch, spans.index(at)));
+            }
+            self.assign(spans, first, last, (max_traces, max_bytes), out);
+        }
+        self.store.end();
+        self.building.send(out);
+    }
+
+    /// Gives the spans that were just stored, from `first` to before `last`, to their traces.
+    fn assign(
+        &mut self,
+        spans: Selected<'_>,
+        first: usize,
+        last: usize,
+        (max_traces, max_bytes): (usize, u64),
+        out: &mut Emit<'_>,
+    ) {
+        let max_spans = self.config.max_spans_per_trace as usize;
+        let mut at = first;
+        while at < last {
             let id = spans.trace_id(at);
-            let max_spans = self.config.max_spans_per_trace as usize;
+            let places = &self.stored[at - first..];
             let run = if let Some(entry) = self.open.get_mut(&id) {
-                entry.fill(spans, at, max_spans, &mut self.store)
+                entry.fill(spans, at, places, max_spans)
             } else {
                 let mut entry = self.enter(id, spans.batch.records[spans.index(at)].end(), out.arrival());
-                let run = entry.fill(spans, at, max_spans, &mut self.store);
+                let run = entry.fill(spans, at, &self.stored[at - first..], max_spans);
                 self.open.insert(id, entry);
                 run
             };
@@ -140,8 +168,6 @@ impl Assembly {
                 self.decide_oldest("decided_early_memory", out);
             }
         }
-        self.store.end();
-        self.building.send(out);
     }
 
     /// Remembers the log records of traces that are not decided yet.
@@ -362,17 +388,18 @@ impl Selected<'_> {
 }
 
 impl Entry {
-    /// Takes the spans from `at` on, as long as they are of the same trace and the trace is below its caps.
-    fn fill(&mut self, spans: Selected<'_>, at: usize, max_spans: usize, store: &mut Store) -> Run {
+    /// Takes the spans from `at` on, which were stored at `places`, as long as they are of the same trace and the trace is
+    /// below its caps.
+    fn fill(&mut self, spans: Selected<'_>, at: usize, places: &[Place], max_spans: usize) -> Run {
         let id = spans.trace_id(at);
         let mut run = Run { taken: 0, rooted: false, full: false };
-        while at + run.taken < spans.len() && !run.full {
+        while run.taken < places.len() && !run.full {
             let index = spans.index(at + run.taken);
             if spans.batch.trace_ids[index] != id {
                 break;
             }
             let record = &spans.batch.records[index];
-            self.places.push(store.put(spans.batch, index));
+            self.places.push(places[run.taken]);
             self.raw_bytes += u64::from(record.raw_len);
             run.rooted |= !record.parent_id.is_valid();
             run.taken += 1;

@@ -325,7 +325,7 @@ mod tests {
     fn put(cx: &Context, store: &mut Store, service: &str, name: usize) -> Place {
         let span = Encoded { service: service.into(), name: "n".repeat(name), ..Encoded::default() };
         let batch = encoded::batch(cx, [&span]);
-        store.begin(&batch);
+        store.begin(&batch, Vec::new);
         let place = store.put(&batch, 0);
         store.end();
         place

@@ -1,8 +1,10 @@
 //! The buffered spans of a shard: records, bytes and origins.
 
+use std::cell::OnceCell;
+
 use backtrail_model::columns;
 use backtrail_model::lead::Lead;
-use backtrail_model::span::{SpanBatch, SpanFlags};
+use backtrail_model::span::{Slot, SpanBatch, SpanFlags};
 
 use super::arena::{Arena, Place};
 use super::origins::{Origins, UNSEEN};
@@ -15,12 +17,15 @@ pub(super) struct Store {
     /// Index in the table of each origin of the batch at hand. The batch has a share in each until it ends, so that
     /// none goes away in between.
     of_batch: Vec<u32>,
+    /// The attributes that are kept of each span. Known once all nodes are built, so only when the first span comes.
+    wanted: OnceCell<Vec<Slot>>,
     columns: Vec<u8>,
 }
 
 impl Store {
-    /// Spans of this batch follow.
-    pub(super) fn begin(&mut self, batch: &SpanBatch) {
+    /// Spans of this batch follow, of which these attributes are kept.
+    pub(super) fn begin(&mut self, batch: &SpanBatch, wanted: impl FnOnce() -> Vec<Slot>) {
+        self.wanted.get_or_init(wanted);
         self.of_batch.clear();
         self.of_batch.resize(batch.origins.len(), UNSEEN);
     }
@@ -38,8 +43,9 @@ impl Store {
         record.lead = Lead::of(raw, batch.trace_ids[index], &record);
         let rest = &raw[record.lead.len()..];
         record.raw_len = rest.len() as u32;
+        let wanted = self.wanted.get().map_or(&[][..], Vec::as_slice);
         self.columns.clear();
-        if columns::write(batch.slots_of(index), record.lead.len(), &mut self.columns) {
+        if columns::write(batch.slots_of(index), wanted, record.lead.len(), &mut self.columns) {
             record.flags.set(SpanFlags::COLUMNS);
         }
         self.arena.put(record, [rest, &self.columns])
