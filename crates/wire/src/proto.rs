@@ -52,6 +52,11 @@ impl<'a> Cursor<'a> {
                 self.rest = rest;
                 Ok(Some(u32::from(byte)))
             }
+            // 16 to 2047: two bytes, of which the second is not zero.
+            [low @ 0x80..=0xFF, high @ 1..0x80, ref rest @ ..] => {
+                self.rest = rest;
+                Ok(Some(u32::from(low & 0x7F) | u32::from(high) << 7))
+            }
             _ => self.long_key().map(Some),
         }
     }

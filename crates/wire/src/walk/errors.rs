@@ -6,7 +6,7 @@
 
 use backtrail_model::span::{SlotValue, SpanKind};
 
-use super::found::Found;
+use super::found::{Found, bits};
 use super::keys::Known;
 use super::value::{number, text};
 
@@ -22,14 +22,27 @@ enum Test {
 }
 
 /// The rows after the span's own status, which needs no attribute.
-const ROWS: [(Test, &[Known]); 3] = [
-    (Test::Present, &[Known::ErrorType]),
-    (
+const ROWS: [Row; 3] = [
+    Row::new(Test::Present, &[Known::ErrorType]),
+    Row::new(
         Test::Grpc,
         &[Known::RpcResponseStatusCode, Known::RpcStatusCode, Known::RpcGrpcStatusCode, Known::GrpcStatusCode],
     ),
-    (Test::Http, &[Known::HttpResponseStatusCode, Known::HttpStatusCode]),
+    Row::new(Test::Http, &[Known::HttpResponseStatusCode, Known::HttpStatusCode]),
 ];
+
+struct Row {
+    test: Test,
+    names: &'static [Known],
+    /// The same names as bits.
+    bits: u64,
+}
+
+impl Row {
+    const fn new(test: Test, names: &'static [Known]) -> Self {
+        Self { test, names, bits: bits(names) }
+    }
+}
 
 /// gRPC's codes, by number. Newer conventions send the name.
 const GRPC: [&[u8]; 17] = [
@@ -70,7 +83,7 @@ pub(super) fn judge(found: &Found, kind: SpanKind, raw: &[u8]) -> Judged {
     if !found.has_error_evidence() {
         return judged;
     }
-    for (test, names) in ROWS {
+    for Row { test, names, .. } in ROWS.iter().filter(|row| found.any(row.bits)) {
         let failed = match test {
             Test::Present => names.iter().any(|&known| found.is_filled(known)),
             Test::Grpc => names.iter().find_map(|&known| grpc_code(found.get(known), raw)).is_some_and(|code| {

@@ -41,7 +41,7 @@ impl Found {
 
     /// Whether any of `mask` (see [`bits`]) was seen.
     #[inline]
-    fn any(&self, mask: u64) -> bool {
+    pub(super) fn any(&self, mask: u64) -> bool {
         self.seen & mask != 0
     }
 
@@ -246,7 +246,7 @@ impl Found {
 }
 
 /// The bits of some attributes.
-const fn bits(known: &[Known]) -> u64 {
+pub(super) const fn bits(known: &[Known]) -> u64 {
     let (mut bits, mut index) = (0, 0);
     while index < known.len() {
         bits |= 1 << known[index] as u8;

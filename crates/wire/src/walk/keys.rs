@@ -191,7 +191,17 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     }
     let (Some(last_a), Some(last_b)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) else { return a == b };
     // The last word may overlap the one before it.
-    last_a == last_b && a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0).all(|(a, b)| a == b)
+    if last_a != last_b {
+        return false;
+    }
+    let (mut a, mut b) = (a, b);
+    while let (Some((word_a, rest_a)), Some((word_b, rest_b))) = (a.split_first_chunk::<8>(), b.split_first_chunk()) {
+        if word_a != word_b {
+            return false;
+        }
+        (a, b) = (rest_a, rest_b);
+    }
+    true
 }
 
 /// Which attributes fill side columns: the index of a key is its [`Slot`].

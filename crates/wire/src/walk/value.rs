@@ -121,7 +121,12 @@ pub(crate) fn any_value(message: &[u8], depth: u32) -> Result<Scalar<'_>, Broken
     {
         return Ok(Scalar::Str(rest));
     }
-    uncommon_value(message, depth)
+    match message {
+        // Integers of one and two bytes: status codes, ports, lines.
+        [0x18, value @ ..0x80] => Ok(Scalar::Int(i64::from(*value))),
+        [0x18, low @ 0x80..=0xFF, high @ ..0x80] => Ok(Scalar::Int(i64::from(low & 0x7F) | i64::from(*high) << 7)),
+        _ => uncommon_value(message, depth),
+    }
 }
 
 fn uncommon_value(message: &[u8], depth: u32) -> Result<Scalar<'_>, Broken> {
@@ -180,6 +185,9 @@ mod tests {
             (&[][..], Scalar::Absent),
             (&[0x0A, 2, b'h', b'i'], Scalar::Str(b"hi")),
             (&[0x10, 1], Scalar::Bool(true)),
+            (&[0x18, 0x7F], Scalar::Int(127)),
+            (&[0x18, 0xC8, 0x01], Scalar::Int(200)),
+            (&[0x18, 0x80, 0x80, 0x01], Scalar::Int(1 << 14)),
             (&[0x18, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1], Scalar::Int(-1)),
             (&double, Scalar::Double(1.5)),
             (&[0x2A, 0], Scalar::Other),
