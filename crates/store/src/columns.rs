@@ -1,13 +1,14 @@
 //! Arrow arrays from plain values, and the check that they fit their table.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, ListArray, MapArray, RecordBatch, StringArray,
-    StringBuilder, StructArray, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int32Builder, Int64Array, ListArray, MapArray,
+    RecordBatch, StringArray, StringBuilder, StructArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Int32Type};
 use backtrail_model::histogram::{Histogram, lower_bound};
 use backtrail_model::time::UnixNano;
 
@@ -40,7 +41,7 @@ impl Assembler {
         if !table.columns.iter().map(|column| column.name).eq(self.names.iter().copied()) {
             return Err(StoreError::Bug(format!("columns of {} do not fit its table: {:?}", table.name, self.names)));
         }
-        RecordBatch::try_new(table.schema(), std::mem::take(&mut self.arrays))
+        RecordBatch::try_new(table.written_schema(), std::mem::take(&mut self.arrays))
             .map_err(|error| StoreError::Bug(format!("rows of {} do not fit their schema: {error}", table.name)))
     }
 }
@@ -188,12 +189,6 @@ impl MapColumn {
         self.values.append_value("");
     }
 
-    /// Adds entries whose keys are known to be unique, to a row that has no other.
-    pub fn extend(&mut self, keys: &StringArray, values: &StringArray) {
-        self.keys.append_array(keys).expect("less than 2 GiB of keys in a row group");
-        self.values.append_array(values).expect("less than 2 GiB of values in a row group");
-    }
-
     /// Ends a row.
     pub fn end(&mut self) {
         self.seen = 0;
@@ -206,9 +201,80 @@ impl MapColumn {
     }
 }
 
+/// Texts of which there are few, numbered. Columns hold the numbers.
+#[derive(Default)]
+pub struct FewTexts {
+    numbers: HashMap<Box<str>, i32, foldhash::fast::FixedState>,
+    texts: StringBuilder,
+    /// The texts so far, and how many they are.
+    finished: Option<(ArrayRef, usize)>,
+}
+
+impl FewTexts {
+    /// The number of a text.
+    pub fn number(&mut self, text: &str) -> i32 {
+        if let Some(&number) = self.numbers.get(text) {
+            return number;
+        }
+        let number = i32::try_from(self.numbers.len()).expect("less than 2^31 texts in a row group");
+        self.numbers.insert(text.into(), number);
+        self.texts.append_value(text);
+        number
+    }
+
+    /// The number of a text, or null if it is empty.
+    pub fn optional_number(&mut self, text: &str) -> Option<i32> {
+        (!text.is_empty()).then(|| self.number(text))
+    }
+
+    /// A column of [few](crate::Column::few) texts.
+    pub fn column(&mut self, mut numbers: Int32Builder) -> ArrayRef {
+        let texts = self.texts();
+        Arc::new(DictionaryArray::<Int32Type>::new(numbers.finish(), texts))
+    }
+
+    /// A column of maps of few texts.
+    pub fn map_column(&mut self, map: FewTextsMap) -> ArrayRef {
+        let texts = self.texts();
+        let numbered = |numbers: Vec<i32>| -> ArrayRef {
+            Arc::new(DictionaryArray::<Int32Type>::new(numbers.into(), Arc::clone(&texts)))
+        };
+        map_of(map.list, numbered(map.keys), numbered(map.values))
+    }
+
+    fn texts(&mut self) -> ArrayRef {
+        let count = self.numbers.len();
+        match &self.finished {
+            Some((texts, of)) if *of == count => Arc::clone(texts),
+            _ => {
+                let texts: ArrayRef = Arc::new(self.texts.finish_cloned());
+                self.finished = Some((Arc::clone(&texts), count));
+                texts
+            }
+        }
+    }
+}
+
+/// A column of maps of few texts under construction.
+#[derive(Default)]
+pub struct FewTextsMap {
+    list: ListColumn,
+    keys: Vec<i32>,
+    values: Vec<i32>,
+}
+
+impl FewTextsMap {
+    /// A row, by the numbers of its keys, which must be unique, and of its values.
+    pub fn row(&mut self, keys: &[i32], values: &[i32]) {
+        self.keys.extend_from_slice(keys);
+        self.values.extend_from_slice(values);
+        self.list.end(self.keys.len());
+    }
+}
+
 /// A map column from its offsets, keys and values.
 pub(crate) fn map_of(list: ListColumn, keys: ArrayRef, values: ArrayRef) -> ArrayRef {
-    let entries = map_entries(values.data_type().clone());
+    let entries = map_entries(keys.data_type().clone(), values.data_type().clone());
     let DataType::Struct(fields) = entries.data_type().clone() else { unreachable!("entries are a struct") };
     let columns = StructArray::new(fields, vec![keys, values], None);
     Arc::new(MapArray::new(entries, OffsetBuffer::new(list.offsets.into()), columns, None, false))

@@ -14,8 +14,8 @@ pub mod tables;
 mod writer;
 
 pub use columns::{
-    Assembler, ListColumn, MapColumn, bools, doubles, histograms, int32s, int64s, list_of, optional_int32s,
-    optional_int64s, optional_texts, struct_of, texts, times,
+    Assembler, FewTexts, FewTextsMap, ListColumn, MapColumn, bools, doubles, histograms, int32s, int64s, list_of,
+    optional_int32s, optional_int64s, optional_texts, struct_of, texts, times,
 };
 pub use error::StoreError;
 pub use path::{Partition, file_name, partition_of, remove_leftovers, staging_dir, table_dir};

@@ -32,6 +32,9 @@ pub struct Column {
     pub nullable: bool,
     /// How it is written.
     pub storage: Storage,
+    /// Whether its texts (of a map: its keys and values) are few. Then they are held once, and numbered, on the way to the
+    /// file; who reads it sees a text column as any other.
+    pub few: bool,
 }
 
 /// Type of a column.
@@ -75,7 +78,7 @@ pub enum Storage {
 }
 
 const fn column(name: &'static str, kind: Kind, storage: Storage, about: &'static str) -> Column {
-    Column { name, kind, unit: "", about, nullable: false, storage }
+    Column { name, kind, unit: "", about, nullable: false, storage, few: false }
 }
 
 /// A text column.
@@ -135,6 +138,23 @@ impl Column {
         self
     }
 
+    /// The same, with few distinct texts.
+    #[must_use]
+    pub const fn few(mut self) -> Self {
+        self.few = true;
+        self
+    }
+
+    /// The Arrow field as it is handed to the Parquet writer.
+    fn written_field(&self) -> Field {
+        let kind = match self.kind {
+            Kind::Text if self.few => numbered(),
+            Kind::TextMap if self.few => DataType::Map(map_entries(numbered(), numbered()), false),
+            kind => kind.data_type(),
+        };
+        Field::new(self.name, kind, self.nullable)
+    }
+
     /// The Arrow field.
     pub fn field(&self) -> Field {
         Field::new(self.name, self.kind.data_type(), self.nullable)
@@ -151,8 +171,8 @@ impl Kind {
             Self::Double => DataType::Float64,
             Self::Bool => DataType::Boolean,
             Self::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Self::TextMap => DataType::Map(map_entries(DataType::Utf8), false),
-            Self::NumberMap => DataType::Map(map_entries(DataType::Float64), false),
+            Self::TextMap => DataType::Map(map_entries(DataType::Utf8, DataType::Utf8), false),
+            Self::NumberMap => DataType::Map(map_entries(DataType::Utf8, DataType::Float64), false),
             Self::TextList => DataType::List(list_element(DataType::Utf8)),
             Self::Struct(fields) => DataType::Struct(struct_fields(fields)),
             Self::Structs(fields) => DataType::List(list_element(DataType::Struct(struct_fields(fields)))),
@@ -181,9 +201,14 @@ impl Kind {
     }
 }
 
+/// Texts as numbers into a list of them.
+fn numbered() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
 /// The `key_value` field of a map.
-pub(crate) fn map_entries(value: DataType) -> Arc<Field> {
-    let fields = Fields::from(vec![Field::new("key", DataType::Utf8, false), Field::new("value", value, false)]);
+pub(crate) fn map_entries(key: DataType, value: DataType) -> Arc<Field> {
+    let fields = Fields::from(vec![Field::new("key", key, false), Field::new("value", value, false)]);
     Arc::new(Field::new("key_value", DataType::Struct(fields), false))
 }
 
@@ -201,6 +226,11 @@ impl Table {
     /// The Arrow schema.
     pub fn schema(&self) -> SchemaRef {
         Arc::new(Schema::new(struct_fields(self.columns)))
+    }
+
+    /// The Arrow schema of what is handed to the Parquet writer.
+    pub(crate) fn written_schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.columns.iter().map(Column::written_field).collect::<Fields>()))
     }
 
     /// Every leaf with its path in Parquet and its storage.

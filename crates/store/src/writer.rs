@@ -44,7 +44,7 @@ impl TableWriter {
         // Without the Arrow schema in the footer every reader takes the types of Parquet, so all see the same.
         let options =
             ArrowWriterOptions::new().with_properties(properties(table, stamp)).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(file, table.schema(), options);
+        let writer = ArrowWriter::try_new_with_options(file, table.written_schema(), options);
         let writer = writer.map_err(|source| StoreError::Parquet { path: staged.clone(), source })?;
         Ok(Self { writer: Some(writer), staged, rows: 0 })
     }

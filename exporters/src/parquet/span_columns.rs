@@ -10,7 +10,7 @@ use arrow::buffer::NullBuffer;
 use backtrail_model::span::{SpanFlags, SpanRecord};
 use backtrail_model::{SpanId, TraceId};
 use backtrail_store::tables::spans::{EVENT, EXCEPTION, LINK, TABLE};
-use backtrail_store::{Assembler, ListColumn, MapColumn, StoreError, list_of, struct_of};
+use backtrail_store::{Assembler, FewTexts, FewTextsMap, ListColumn, MapColumn, StoreError, list_of, struct_of};
 use backtrail_wire::attributes::ValueRef;
 
 /// Type, message and stack trace of an exception.
@@ -42,11 +42,11 @@ pub(super) struct SpanColumns {
     start_time: TimestampMicrosecondBuilder,
     start_unix_nano: Int64Builder,
     duration_ns: Int64Builder,
-    pub(super) service: StringBuilder,
-    pub(super) service_namespace: StringBuilder,
-    pub(super) service_version: StringBuilder,
-    pub(super) instance: StringBuilder,
-    pub(super) operation: StringBuilder,
+    pub(super) service: Int32Builder,
+    pub(super) service_namespace: Int32Builder,
+    pub(super) service_version: Int32Builder,
+    pub(super) instance: Int32Builder,
+    pub(super) operation: Int32Builder,
     name: StringBuilder,
     kind: StringBuilder,
     status: StringBuilder,
@@ -56,17 +56,17 @@ pub(super) struct SpanColumns {
     http_route: StringBuilder,
     http_status_code: Int32Builder,
     grpc_status_code: Int32Builder,
-    pub(super) peer: StringBuilder,
-    pub(super) code_function: StringBuilder,
-    pub(super) code_file: StringBuilder,
+    pub(super) peer: Int32Builder,
+    pub(super) code_function: Int32Builder,
+    pub(super) code_file: Int32Builder,
     resend_count: Int32Builder,
     weight: Float64Builder,
-    pub(super) keep_reason: StringBuilder,
+    pub(super) keep_reason: Int32Builder,
     pub(super) late: BooleanBuilder,
     pub(super) evidence: BooleanBuilder,
     trace_state: StringBuilder,
-    pub(super) scope_name: StringBuilder,
-    pub(super) scope_version: StringBuilder,
+    pub(super) scope_name: Int32Builder,
+    pub(super) scope_version: Int32Builder,
     exceptions: [StringBuilder; 3],
     has_exception: Vec<bool>,
     events: ListColumn,
@@ -79,7 +79,7 @@ pub(super) struct SpanColumns {
     linked: usize,
     pub(super) link_attributes: MapColumn,
     pub(super) attributes: MapColumn,
-    pub(super) resource_attributes: MapColumn,
+    pub(super) resource_attributes: FewTextsMap,
 }
 
 impl SpanColumns {
@@ -159,7 +159,7 @@ impl SpanColumns {
         self.linked += 1;
     }
 
-    pub(super) fn finish(mut self) -> Result<arrow::array::RecordBatch, StoreError> {
+    pub(super) fn finish(mut self, texts: &mut FewTexts) -> Result<arrow::array::RecordBatch, StoreError> {
         let [kind, message, stacktrace] = &mut self.exceptions;
         let parts = vec![text(kind), text(message), text(stacktrace)];
         let exception = struct_of(EXCEPTION, parts, Some(NullBuffer::from(self.has_exception)));
@@ -176,11 +176,11 @@ impl SpanColumns {
             .add("start_time", Arc::new(self.start_time.finish().with_timezone("UTC")))
             .add("start_unix_nano", Arc::new(self.start_unix_nano.finish()))
             .add("duration_ns", Arc::new(self.duration_ns.finish()))
-            .add("service", text(&mut self.service))
-            .add("service_namespace", text(&mut self.service_namespace))
-            .add("service_version", text(&mut self.service_version))
-            .add("instance", text(&mut self.instance))
-            .add("operation", text(&mut self.operation))
+            .add("service", texts.column(self.service))
+            .add("service_namespace", texts.column(self.service_namespace))
+            .add("service_version", texts.column(self.service_version))
+            .add("instance", texts.column(self.instance))
+            .add("operation", texts.column(self.operation))
             .add("name", text(&mut self.name))
             .add("kind", text(&mut self.kind))
             .add("status", text(&mut self.status))
@@ -190,22 +190,22 @@ impl SpanColumns {
             .add("http_route", text(&mut self.http_route))
             .add("http_status_code", Arc::new(self.http_status_code.finish()))
             .add("grpc_status_code", Arc::new(self.grpc_status_code.finish()))
-            .add("peer", text(&mut self.peer))
-            .add("code_function", text(&mut self.code_function))
-            .add("code_file", text(&mut self.code_file))
+            .add("peer", texts.column(self.peer))
+            .add("code_function", texts.column(self.code_function))
+            .add("code_file", texts.column(self.code_file))
             .add("resend_count", Arc::new(self.resend_count.finish()))
             .add("weight", Arc::new(self.weight.finish()))
-            .add("keep_reason", text(&mut self.keep_reason))
+            .add("keep_reason", texts.column(self.keep_reason))
             .add("late", Arc::new(self.late.finish()))
             .add("evidence", Arc::new(self.evidence.finish()))
             .add("trace_state", text(&mut self.trace_state))
-            .add("scope_name", text(&mut self.scope_name))
-            .add("scope_version", text(&mut self.scope_version))
+            .add("scope_name", texts.column(self.scope_name))
+            .add("scope_version", texts.column(self.scope_version))
             .add("exception", exception)
             .add("events", events)
             .add("links", links)
             .add("attributes", self.attributes.finish())
-            .add("resource_attributes", self.resource_attributes.finish())
+            .add("resource_attributes", texts.map_column(self.resource_attributes))
             .finish()
     }
 }

@@ -3,15 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::StringArray;
 use backtrail_model::span::{Origin, SpanRecord};
 use backtrail_model::symbols::{Symbol, SymbolKind, Symbols};
 use backtrail_model::trace::{TraceBatch, TraceFlags};
-use backtrail_store::{StoreError, TableWriter};
+use backtrail_store::{FewTexts, StoreError, TableWriter};
 use backtrail_wire::attributes::{EventView, LinkView, OriginView, SpanField, SpanView, ValueRef};
 use std::collections::HashMap;
 
-use super::span_columns::{ExceptionParts, Said, SpanColumns, some};
+use super::span_columns::{ExceptionParts, Said, SpanColumns};
 
 /// A span of a batch among several.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -41,7 +40,8 @@ pub(super) fn write(
             build.row(&batches[row.batch as usize], row);
         }
         lossy += build.lossy;
-        writer.write(&build.columns.finish()?)?;
+        let columns = build.columns;
+        writer.write(&columns.finish(&mut names.texts)?)?;
     }
     writer.end_row_group()?;
     Ok(lossy)
@@ -81,12 +81,15 @@ struct Build<'a, 'n> {
     lossy: u64,
 }
 
-/// What the rows of an origin share.
+/// What the rows of an origin share, as numbers of texts.
 struct OriginRow {
-    scope_name: String,
-    scope_version: String,
-    keys: StringArray,
-    values: StringArray,
+    service_namespace: Option<i32>,
+    service_version: Option<i32>,
+    instance: Option<i32>,
+    scope_name: Option<i32>,
+    scope_version: Option<i32>,
+    keys: Vec<i32>,
+    values: Vec<i32>,
     lossy: u64,
 }
 
@@ -96,7 +99,7 @@ impl Build<'_, '_> {
         let record = &batch.records[row.record as usize];
         let columns = &mut self.columns;
         columns.ids(trace.trace_id, record);
-        columns.keep_reason.append_value(&trace.reason);
+        columns.keep_reason.append_value(self.names.reason(&trace.reason));
         columns.late.append_value(trace.flags.has(TraceFlags::LATE));
         columns.evidence.append_value(trace.flags.has(TraceFlags::EVIDENCE));
         self.names(record);
@@ -126,24 +129,23 @@ impl Build<'_, '_> {
 
     fn names(&mut self, record: &SpanRecord) {
         let (columns, names) = (&mut self.columns, &mut *self.names);
-        columns.service.append_value(names.get(SymbolKind::Service, record.service));
-        columns.operation.append_value(names.get(SymbolKind::Operation, record.operation));
-        columns.peer.append_option(some(names.get(SymbolKind::Peer, record.peer)));
-        columns.code_function.append_option(some(names.get(SymbolKind::Function, record.function)));
-        columns.code_file.append_option(some(names.get(SymbolKind::File, record.file)));
+        columns.service.append_value(names.number(SymbolKind::Service, record.service));
+        columns.operation.append_value(names.number(SymbolKind::Operation, record.operation));
+        columns.peer.append_option(names.optional_number(SymbolKind::Peer, record.peer));
+        columns.code_function.append_option(names.optional_number(SymbolKind::Function, record.function));
+        columns.code_file.append_option(names.optional_number(SymbolKind::File, record.file));
     }
 
     fn origin(&mut self, origin: &Origin) {
         let columns = &mut self.columns;
-        columns.service_namespace.append_option(some(&origin.namespace));
-        columns.service_version.append_option(some(&origin.version));
-        columns.instance.append_option(some(self.names.get(SymbolKind::Instance, origin.instance)));
-        let row = self.origins.entry(origin.hash).or_insert_with(|| OriginRow::of(origin));
+        let row = self.origins.entry(origin.hash).or_insert_with(|| OriginRow::of(origin, self.names));
         self.lossy += std::mem::take(&mut row.lossy);
-        columns.scope_name.append_option(some(&row.scope_name));
-        columns.scope_version.append_option(some(&row.scope_version));
-        columns.resource_attributes.extend(&row.keys, &row.values);
-        columns.resource_attributes.end();
+        columns.service_namespace.append_option(row.service_namespace);
+        columns.service_version.append_option(row.service_version);
+        columns.instance.append_option(row.instance);
+        columns.scope_name.append_option(row.scope_name);
+        columns.scope_version.append_option(row.scope_version);
+        columns.resource_attributes.row(&row.keys, &row.values);
     }
 
     fn attribute<'t>(&mut self, key: &str, value: ValueRef<'t>, said: &mut Said<'t>) {
@@ -200,23 +202,32 @@ impl Build<'_, '_> {
 const EXCEPTION: [&str; 3] = ["exception.type", "exception.message", "exception.stacktrace"];
 
 impl OriginRow {
-    fn of(origin: &Origin) -> Self {
+    fn of(origin: &Origin, names: &mut Names<'_>) -> Self {
         let view = OriginView::of(origin);
+        let instance = names.optional_number(SymbolKind::Instance, origin.instance);
+        let texts = &mut names.texts;
         let (mut keys, mut values, mut lossy) = (Vec::new(), Vec::new(), 0);
         for (key, value) in view.resource_attributes() {
             lossy += u64::from(is_lossy(&key)) + u64::from(is_lossy_value(&value));
+            let key = texts.number(&key);
             if !keys.contains(&key) {
                 keys.push(key);
-                values.push(value.to_string());
+                values.push(match &value {
+                    ValueRef::Str(text) => texts.number(text),
+                    other => texts.number(&other.to_string()),
+                });
             }
         }
         let (scope_name, scope_version) = (view.scope_name(), view.scope_version());
         lossy += u64::from(is_lossy(&scope_name)) + u64::from(is_lossy(&scope_version));
         Self {
-            scope_name: scope_name.into_owned(),
-            scope_version: scope_version.into_owned(),
-            keys: StringArray::from_iter_values(keys),
-            values: StringArray::from_iter_values(values),
+            service_namespace: texts.optional_number(&origin.namespace),
+            service_version: texts.optional_number(&origin.version),
+            instance,
+            scope_name: texts.optional_number(&scope_name),
+            scope_version: texts.optional_number(&scope_version),
+            keys,
+            values,
             lossy,
         }
     }
@@ -239,25 +250,46 @@ fn is_lossy_value(value: &ValueRef<'_>) -> bool {
     matches!(value, ValueRef::Str(Cow::Owned(_)))
 }
 
-/// Resolved symbols: a look-up in the shared table takes a lock, and the same names come again and again.
+/// Resolved symbols and other texts that come again and again, numbered.
 struct Names<'a> {
     symbols: &'a Symbols,
-    known: [Vec<Option<Arc<str>>>; SymbolKind::ALL.len()],
+    texts: FewTexts,
+    /// By symbol; [`Names::UNKNOWN`] for one that has not been met.
+    numbers: [Vec<i32>; SymbolKind::ALL.len()],
+    /// The last trace's reason.
+    reason: Option<(Arc<str>, i32)>,
 }
 
 impl<'a> Names<'a> {
+    const UNKNOWN: i32 = -1;
+
     fn new(symbols: &'a Symbols) -> Self {
-        Self { symbols, known: Default::default() }
+        Self { symbols, texts: FewTexts::default(), numbers: Default::default(), reason: None }
     }
 
-    fn get(&mut self, kind: SymbolKind, symbol: Symbol) -> &str {
-        if !symbol.is_some() {
-            return "";
+    fn number(&mut self, kind: SymbolKind, symbol: Symbol) -> i32 {
+        let (numbers, index) = (&mut self.numbers[kind as usize], symbol.0 as usize);
+        if numbers.len() <= index {
+            numbers.resize(index + 1, Self::UNKNOWN);
         }
-        let (known, index) = (&mut self.known[kind as usize], symbol.0 as usize);
-        if known.len() <= index {
-            known.resize(index + 1, None);
+        if numbers[index] == Self::UNKNOWN {
+            numbers[index] = self.texts.number(&self.symbols.resolve(kind, symbol));
         }
-        known[index].get_or_insert_with(|| self.symbols.resolve(kind, symbol))
+        numbers[index]
+    }
+
+    fn optional_number(&mut self, kind: SymbolKind, symbol: Symbol) -> Option<i32> {
+        symbol.is_some().then(|| self.number(kind, symbol))
+    }
+
+    fn reason(&mut self, reason: &Arc<str>) -> i32 {
+        match &self.reason {
+            Some((last, number)) if Arc::ptr_eq(last, reason) => *number,
+            _ => {
+                let number = self.texts.number(reason);
+                self.reason = Some((Arc::clone(reason), number));
+                number
+            }
+        }
     }
 }
