@@ -158,6 +158,13 @@ pub struct MapColumn {
 }
 
 impl MapColumn {
+    /// A map column with room for so many bytes of keys and values. What is too much is never touched; what is too little
+    /// is moved.
+    pub fn with_capacity(entries: usize, bytes: usize) -> Self {
+        let room = || StringBuilder::with_capacity(entries, bytes);
+        Self { keys: room(), values: room(), ..Self::default() }
+    }
+
     /// Whether the row at hand has the key; if not, it is added, and a value must follow.
     pub fn key(&mut self, key: &str) -> bool {
         let last = key.as_bytes().last().copied().unwrap_or_default();
@@ -301,5 +308,29 @@ mod tests {
         let map = array.as_any().downcast_ref::<MapArray>().expect("a map");
         assert_eq!((map.value_length(0), map.value_length(1), map.value_length(2)), (2, 0, 1));
         assert_eq!(map.values().as_any().downcast_ref::<StringArray>().map(|v| v.value(1)), Some("2"));
+    }
+
+    #[test]
+    fn few_texts_are_held_once_and_read_as_they_were() {
+        let mut texts = FewTexts::default();
+        let mut column = |words: &[&str]| {
+            let mut numbers = Int32Builder::new();
+            words.iter().for_each(|word| numbers.append_option(texts.optional_number(word)));
+            texts.column(numbers)
+        };
+        let (first, second) = (column(&["a", "b", "", "a"]), column(&["c", "b"]));
+        let read = |array: &ArrayRef| {
+            let array = array.as_any().downcast_ref::<DictionaryArray<Int32Type>>().expect("a dictionary").clone();
+            let texts: Vec<Option<String>> = array
+                .downcast_dict::<StringArray>()
+                .expect("of texts")
+                .into_iter()
+                .map(|t| t.map(str::to_owned))
+                .collect();
+            (texts, array.values().len())
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(read(&first), (vec![some("a"), some("b"), None, some("a")], 2));
+        assert_eq!(read(&second), (vec![some("c"), some("b")], 3));
     }
 }

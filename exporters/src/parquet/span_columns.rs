@@ -83,7 +83,8 @@ pub(super) struct SpanColumns {
 }
 
 impl SpanColumns {
-    pub(super) fn with_capacity(rows: usize) -> Self {
+    /// Room for so many rows, of spans of so many bytes.
+    pub(super) fn with_capacity(rows: usize, bytes: usize) -> Self {
         Self {
             trace_id: StringBuilder::with_capacity(rows, rows * 32),
             span_id: StringBuilder::with_capacity(rows, rows * 16),
@@ -91,7 +92,10 @@ impl SpanColumns {
             start_time: TimestampMicrosecondBuilder::with_capacity(rows),
             start_unix_nano: Int64Builder::with_capacity(rows),
             duration_ns: Int64Builder::with_capacity(rows),
+            name: StringBuilder::with_capacity(rows, rows * 32),
+            http_route: StringBuilder::with_capacity(rows, rows * 32),
             has_exception: Vec::with_capacity(rows),
+            attributes: MapColumn::with_capacity(rows * 10, bytes / 2),
             ..Self::default()
         }
     }

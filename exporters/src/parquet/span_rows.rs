@@ -34,7 +34,9 @@ pub(super) fn write(
     let mut names = Names::new(symbols);
     let (mut origins, mut lossy) = (Origins::default(), 0);
     for chunk in sorted(rows, batches).chunks(CHUNK) {
-        let columns = SpanColumns::with_capacity(chunk.len());
+        let record = |row: &Row| &batches[row.batch as usize].records[row.record as usize];
+        let bytes = chunk.iter().map(|row| record(row).raw_len as usize).sum();
+        let columns = SpanColumns::with_capacity(chunk.len(), bytes);
         let mut build = Build { columns, names: &mut names, origins: &mut origins, lossy: 0 };
         for &row in chunk {
             build.row(&batches[row.batch as usize], row);

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use crate::hash::{mix, stable_hash};
 
 /// What decides which elements a span touches. Few distinct ones occur, so one look-up a span finds them all.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Shape {
     pub(super) service: Symbol,
     pub(super) operation: Symbol,
@@ -21,11 +21,22 @@ pub(super) struct Shape {
     pub(super) peer: Symbol,
 }
 
+impl Shape {
+    /// Its place among the shapes met lately. The operation tells most shapes apart, caller and peer the rest.
+    fn place(self) -> usize {
+        let far = self.caller.0 ^ self.peer.0.rotate_left(16) ^ self.function.0.rotate_left(8);
+        let mixed = (u64::from(far) << 32 | u64::from(self.operation.0)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 52) as usize % LATELY
+    }
+}
+
 /// Elements known to this shard. Ids are dense and live until the table is retired; they never leave a trace, so nothing
 /// that is counted depends on them.
 pub(super) struct Elements {
     symbols: Arc<Symbols>,
     shapes: HashMap<Shape, u32, foldhash::fast::FixedState>,
+    /// Shapes met lately, each at the one place that it can have: found without a hash of all its parts.
+    lately: Vec<(Shape, u32)>,
     /// Where the elements of each shape end in `members`.
     ends: Vec<u32>,
     members: Vec<u32>,
@@ -48,12 +59,16 @@ pub(super) struct ShapeId(pub(super) u32);
 
 /// How many shapes and elements are kept before the tables start anew.
 const MOST: usize = 200_000;
+/// Places for shapes met lately.
+const LATELY: usize = 1 << 12;
+const NO_SHAPE: u32 = u32::MAX;
 
 impl Elements {
     pub(super) fn new(symbols: Arc<Symbols>) -> Self {
         Self {
             symbols,
             shapes: HashMap::default(),
+            lately: vec![(Shape::default(), NO_SHAPE); LATELY],
             ends: Vec::new(),
             members: Vec::new(),
             frames: HashMap::default(),
@@ -81,10 +96,7 @@ impl Elements {
     /// [`generation`](Self::generation).
     #[inline]
     pub(super) fn touch(&mut self, shape: Shape) -> ShapeId {
-        let id = match self.shapes.get(&shape) {
-            Some(&id) => id as usize,
-            None => self.add_shape(shape),
-        };
+        let id = self.find(shape) as usize;
         if std::mem::replace(&mut self.shape_seen[id], self.trace) == self.trace {
             return ShapeId(id as u32);
         }
@@ -93,6 +105,21 @@ impl Elements {
             self.mark(self.members[at]);
         }
         ShapeId(id as u32)
+    }
+
+    #[inline]
+    fn find(&mut self, shape: Shape) -> u32 {
+        let place = shape.place();
+        let (lately, id) = self.lately[place];
+        if lately == shape && id != NO_SHAPE {
+            return id;
+        }
+        let id = match self.shapes.get(&shape) {
+            Some(&id) => id,
+            None => self.add_shape(shape),
+        };
+        self.lately[place] = (shape, id);
+        id
     }
 
     /// How often the ids of shapes were given anew: what is remembered by id holds only within one generation.
@@ -149,7 +176,7 @@ impl Elements {
         }
     }
 
-    fn add_shape(&mut self, shape: Shape) -> usize {
+    fn add_shape(&mut self, shape: Shape) -> u32 {
         let symbols = Arc::clone(&self.symbols);
         let name = |kind, symbol| symbols.resolve(kind, symbol);
         let service = shape.service;
@@ -169,10 +196,10 @@ impl Elements {
             let id = self.add(kind, owner, name);
             self.members.push(id);
         }
-        let id = self.ends.len();
+        let id = self.ends.len() as u32;
         self.ends.push(self.members.len() as u32);
         self.shape_seen.push(0);
-        self.shapes.insert(shape, id as u32);
+        self.shapes.insert(shape, id);
         id
     }
 
@@ -188,5 +215,22 @@ impl Elements {
         self.known.push((element, hash));
         self.seen.push(0);
         id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_shapes_than_places_still_have_one_number_each() {
+        let mut elements = Elements::new(Arc::new(Symbols::new(10)));
+        elements.begin_trace();
+        let shape = |n: usize| Shape { operation: Symbol(n as u32), ..Shape::default() };
+        for _ in 0..2 {
+            for n in 0..3 * LATELY {
+                assert_eq!(elements.touch(shape(n)), ShapeId(n as u32));
+            }
+        }
     }
 }

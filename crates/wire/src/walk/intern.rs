@@ -24,7 +24,8 @@ struct Entry {
     lossy: bool,
 }
 
-const ENTRIES: usize = 1 << 12;
+/// Two strings of one place push each other out for ever, so there are many more places than names of a usual system.
+const ENTRIES: usize = 1 << 14;
 
 /// Longer strings are not cached: they are rare, and the cache's memory must stay bounded.
 const LONGEST: usize = 1024;
