@@ -44,7 +44,8 @@ impl EventKey {
 }
 
 fn packed(a: u32, b: u32, c: u32, d: u32) -> u128 {
-    u128::from(u64::from(a) << 32 | u64::from(b)) << 64 | u128::from(u64::from(c) << 32 | u64::from(d))
+    let pair = |high: u32, low: u32| (u64::from(high) << 32) | u64::from(low);
+    (u128::from(pair(a, b)) << 64) | u128::from(pair(c, d))
 }
 
 /// The place of a visit's chain: service, operation of its entry, which chain.
