@@ -19,14 +19,15 @@
 //!
 //! A slice is sent when the watermark passes its end; points are sorted by time before rates are computed, so the order
 //! within the allowed lateness changes nothing. Later points are counted and not taken. Up to `max_series` the order of
-//! arrival changes nothing either; past that, it decides which series find room.
+//! arrival changes nothing either; past that, it decides which series find room. Memory is bounded by `max_series`: so many
+//! series with an identity of at most 4 KiB each, and 64 open points for each of them.
 
 mod closing;
 mod failed;
 mod series;
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,9 @@ use backtrail_model::signal::{Signal, Signals};
 use backtrail_model::time::{Slice, SliceGrid, Tick, UnixNano};
 use backtrail_pipeline::node::Finding;
 use backtrail_pipeline::{Component, Context, Emit, NodeError, Processor, Reconfigured, Scope};
-use backtrail_wire::metrics::{self, MetricPoint};
+use backtrail_wire::metrics::{self, MetricPoint, Names};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -96,11 +99,15 @@ impl Component for Config {
         Ok(Box::new(MetricShifts {
             config: self.clone(),
             grid: cx.grid(),
-            series: BTreeMap::new(),
+            names: Names::default(),
+            identity: Vec::new(),
+            series: HashMap::default(),
             others: 0,
-            groups: BTreeMap::new(),
+            pending: 0,
+            groups: HashMap::default(),
             overflow: BTreeMap::new(),
             watermark: UnixNano(0),
+            open_from: Slice(0),
         }))
     }
 }
@@ -109,6 +116,11 @@ impl Component for Config {
 const MOST_AHEAD: Duration = Duration::from_mins(10);
 /// Points of one series in the slices that are open.
 const MOST_PENDING: usize = 4096;
+/// Points of all series in the slices that are open, for each of `max_series`: scrapes every few seconds fit in, and a
+/// flood of points takes no more memory than the series may.
+const MEAN_PENDING: usize = 64;
+/// Longest identity of a series, bytes: whoever sends longer attributes sends texts, and a series for each.
+const LONGEST_IDENTITY: usize = 4096;
 /// A series that was silent this long is forgotten: pods come and go.
 const FORGET_AFTER: Duration = Duration::from_hours(1);
 
@@ -116,15 +128,22 @@ const FORGET_AFTER: Duration = Duration::from_hours(1);
 struct MetricShifts {
     config: Config,
     grid: SliceGrid,
+    names: Names,
+    /// The identity of the point at hand.
+    identity: Vec<u8>,
     /// Series by their identity, attributes included.
-    series: BTreeMap<Box<str>, Series>,
+    series: HashMap<Box<[u8]>, Series, FixedState>,
     /// How many of these are of the measure `other`.
     others: usize,
-    /// When each group of series, attributes left out, was scraped last in a closed slice.
-    groups: BTreeMap<Group, UnixNano>,
+    /// Points of all series that wait for their slice to close.
+    pending: usize,
+    /// When each group of series, attributes left out, was scraped last in a closed slice, if it was.
+    groups: HashMap<Arc<Group>, Option<UnixNano>, FixedState>,
     /// Points without room, by slice.
     overflow: BTreeMap<Slice, u64>,
     watermark: UnixNano,
+    /// The slice that holds the watermark: those before it are closed.
+    open_from: Slice,
 }
 
 impl Processor for MetricShifts {
@@ -132,7 +151,9 @@ impl Processor for MetricShifts {
         if let Data::Metrics(raw) = &batch.data {
             let latest = batch.arrival.plus(MOST_AHEAD);
             let mut refused = Vec::new();
-            let read = metrics::read(&raw.buf, |point| refused.extend(self.take(&point, latest)));
+            let mut names = std::mem::take(&mut self.names);
+            let read = metrics::read(&raw.buf, &mut names, |point| refused.extend(self.take(&point, latest)));
+            self.names = names;
             for reason in refused {
                 out.note(reason, 1);
             }
@@ -152,6 +173,11 @@ impl Processor for MetricShifts {
 
     fn tick(&mut self, now: Tick, out: &mut Emit<'_>) -> Result<(), NodeError> {
         self.watermark = self.watermark.max(now.watermark);
+        // Between the ends of two slices nothing closes, and most ticks lie there.
+        let open_from = self.grid.slice(self.watermark);
+        if open_from == std::mem::replace(&mut self.open_from, open_from) && !now.is_last() {
+            return Ok(());
+        }
         for (_, slice) in self.close(out) {
             out.derive(Data::MetricWindows(Arc::new(slice)));
         }
@@ -162,6 +188,20 @@ impl Processor for MetricShifts {
         let Some(new) = new.downcast_ref::<Config>() else { return Reconfigured::Rebuild };
         self.config = new.clone();
         Reconfigured::Live
+    }
+}
+
+/// A series with samples of the slices that close.
+struct Due<'a> {
+    identity: &'a [u8],
+    series: &'a mut Series,
+    samples: Vec<Sample>,
+}
+
+impl Due<'_> {
+    /// By group, so that its series stand together; of one group by identity.
+    fn order(&self) -> (&Group, &[u8]) {
+        (&self.series.group, self.identity)
     }
 }
 
@@ -178,8 +218,12 @@ impl MetricShifts {
         if point.time > latest {
             return Some("future");
         }
-        let identity = series::identity(point);
-        if !self.series.contains_key(&*identity) {
+        series::identity(point, &mut self.identity);
+        if self.identity.len() > LONGEST_IDENTITY {
+            *self.overflow.entry(slice).or_default() += 1;
+            return Some("identity_too_long");
+        }
+        if !self.series.contains_key(&*self.identity) {
             let other = point.known.family() == Family::Other;
             let full = other && self.others >= self.config.max_other_series;
             if full || self.series.len() >= self.config.max_series {
@@ -187,49 +231,69 @@ impl MetricShifts {
                 return Some(if full { "other_series_past_max" } else { "series_past_max" });
             }
             self.others += usize::from(other);
-            self.series.insert(identity.clone().into(), Series::new(point));
+            let group = self.group(series::group_of(point));
+            self.series.insert(self.identity.as_slice().into(), Series::new(point, group));
         }
-        let series = self.series.get_mut(&*identity)?;
-        if series.pending.len() >= MOST_PENDING {
+        let series = self.series.get_mut(&*self.identity)?;
+        if series.pending.len() >= MOST_PENDING || self.pending >= MEAN_PENDING * self.config.max_series {
             *self.overflow.entry(slice).or_default() += 1;
             return Some("points_past_max");
         }
         series.pending.push(Sample::new(point));
+        self.pending += 1;
         None
+    }
+
+    /// The group, as the one copy that all its series share.
+    fn group(&mut self, group: Group) -> Arc<Group> {
+        if let Some((known, _)) = self.groups.get_key_value(&group) {
+            return Arc::clone(known);
+        }
+        let group = Arc::new(group);
+        self.groups.insert(Arc::clone(&group), None);
+        group
     }
 
     /// Takes out the slices that the watermark has passed.
     fn close(&mut self, out: &mut Emit<'_>) -> BTreeMap<Slice, MetricSlice> {
         let (grid, watermark) = (self.grid, self.watermark);
         let is_closed = |slice: Slice| grid.end(slice) <= watermark || watermark == UnixNano::MAX;
-        let mut due = Vec::new();
-        for series in self.series.values_mut() {
+        let mut due: Vec<Due<'_>> = Vec::new();
+        for (identity, series) in &mut self.series {
             let samples = series.due(|time| is_closed(grid.slice(time)));
             if !samples.is_empty() {
-                due.push((series, samples));
+                self.pending -= samples.len();
+                due.push(Due { identity, series, samples });
             }
         }
-        let scrapes = series::scrapes_of(&due, &self.groups);
+        due.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
         let (mut closing, mut duplicates) = (BTreeMap::<Slice, Closing>::new(), 0);
-        for (series, samples) in due {
-            let times = &scrapes[&series.group];
-            for sample in samples {
-                if series.is_known(sample.time) {
-                    duplicates += 1;
-                } else if let Some(step) = series.step(sample, times) {
-                    closing.entry(grid.slice(sample.time)).or_default().add(series, sample.time, step);
+        for of_group in due.chunk_by_mut(|a, b| a.series.group == b.series.group) {
+            let group = Arc::clone(&of_group[0].series.group);
+            let last = self.groups.entry(group).or_default();
+            // When any series of the group was scraped: last in what is closed already, and in what closes now.
+            let mut times: BTreeSet<UnixNano> = last.iter().copied().collect();
+            times.extend(of_group.iter().flat_map(|due| &due.samples).map(|sample| sample.time));
+            *last = times.last().copied();
+            for Due { series, samples, .. } in of_group {
+                for sample in std::mem::take(samples) {
+                    if series.is_known(sample.time) {
+                        duplicates += 1;
+                    } else if let Some(step) = series.step(sample, &times) {
+                        closing.entry(grid.slice(sample.time)).or_default().add(series, sample.time, step);
+                    }
                 }
             }
         }
         out.note("duplicate", duplicates);
-        for (group, times) in scrapes {
-            self.groups.extend(times.last().map(|&last| (group, last)));
-        }
         let forget = watermark.minus(FORGET_AFTER);
         if watermark != UnixNano::MAX {
             self.series.retain(|_, series| series.seen() >= forget);
             self.others = self.series.values().filter(|series| series.is_other()).count();
-            self.groups.retain(|_, &mut last| last >= forget);
+            self.groups.retain(|group, last| {
+                *last = last.filter(|&last| last >= forget);
+                last.is_some() || Arc::strong_count(group) > 1
+            });
         }
         let mut slices: BTreeMap<Slice, MetricSlice> =
             closing.into_iter().map(|(slice, closing)| (slice, closing.finish(slice))).collect();

@@ -34,6 +34,7 @@ mod config;
 mod inputs;
 mod investigation;
 mod known;
+mod quiets;
 mod requests;
 mod ring;
 
@@ -51,6 +52,7 @@ use parking_lot::Mutex;
 pub use self::config::{Capsules, Changes, Confidence, Config, Requests};
 use self::inputs::Bench;
 use self::investigation::Investigation;
+use self::quiets::Quiets;
 use self::requests::Desk;
 use self::ring::{Ring, Sick};
 
@@ -86,6 +88,7 @@ impl Component for Config {
             _investigation: investigation,
             desk: Desk::new(self.patch_request.clone()),
             open: BTreeMap::new(),
+            quiets: BTreeMap::new(),
             config: self.clone(),
             cx: cx.clone(),
         }))
@@ -103,6 +106,8 @@ struct Verdict {
     desk: Desk,
     /// Open incidents, by key, with their opening slices.
     open: BTreeMap<String, Slice>,
+    /// What quiet times before each of them look like.
+    quiets: BTreeMap<String, Quiets>,
     cx: Context,
 }
 
@@ -144,7 +149,8 @@ impl Verdict {
             // A window that somebody gave is judged as it was given, and an alert's from before it fired: the first
             // symptoms tell the most. Another one is judged by its newest part.
             let selected = self.ring.lock().select(&incident.incident_key, !sick.detected);
-            let (judgement, verdict) = self.bench.judge(&self.bench.inputs(incident.clone(), selected));
+            let quiets = self.quiets.entry(incident.incident_key.clone()).or_default();
+            let (judgement, verdict) = self.bench.judge(&self.bench.inputs(incident.clone(), selected), quiets);
             if let Some(request) = self.desk.consider(&verdict, &judgement, over) {
                 out.derive(Data::Verdict(Arc::new(verdict)));
                 out.derive(Data::PatchRequest(Arc::new(request)));
@@ -154,6 +160,7 @@ impl Verdict {
         }
         if over {
             self.open.remove(&incident.incident_key);
+            self.quiets.remove(&incident.incident_key);
             self.desk.close(&incident.incident_key);
         }
     }

@@ -14,112 +14,85 @@
 //! The first is the rank test: if the window is one more quiet stretch, it is the greatest with probability 1/(K + 1). The
 //! second is the prediction interval of one more value, with this crate's gate.
 
-use std::collections::BTreeSet;
+//! The stretches are as long as the window, its two leading binary digits kept: 1, 2, 3, 4, 6, 8, 12, 16 ... slices. So an
+//! incident that grows from revision to revision is held against stretches that were judged before, and what they showed
+//! depends on the baseline and on nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use backtrail_model::Slice;
 use backtrail_model::verdict::{Confidence, Suspect};
 
-use crate::blocks::CUTS;
-use crate::judge::{Case, Options, Slices, evidence};
+use crate::blocks::{CUTS, Stretch};
+use crate::errors::{self, ErrorFinding};
+use crate::judge::{Case, Kind, Options, Slices};
+use crate::latency::{self, Finding, sick_edges};
+use crate::resource::{self, Scrapes};
 use crate::spectrum::UNIT;
 use crate::stats::universal_threshold;
+use crate::structure::{self, Forms, Region};
+use crate::table::Table;
 
 /// Most quiet stretches that are judged: as many as the finest cut has blocks.
 const MOST: usize = CUTS[CUTS.len() - 1];
 
-/// The kinds of evidence, in the order in which magnitudes are listed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Part {
-    /// Excess time a trace, nanoseconds.
-    Latency,
-    /// Excess errors a trace.
-    Errors,
-    /// Share of the traces that are charged for another path.
-    Structure,
-    /// Robust standard deviations over the median.
-    Resources,
-}
+/// The kinds of evidence, in the order in which magnitudes are listed: excess time a trace (ns), excess errors a trace,
+/// share of the traces that are charged for another path, robust standard deviations over the median.
+const PARTS: usize = 4;
 
-const PARTS: [Part; 4] = [Part::Latency, Part::Errors, Part::Structure, Part::Resources];
-
-/// What quiet stretches look like when they are judged.
+/// What quiet stretches of a baseline look like when they are judged.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(crate) struct Quiet {
-    /// The greatest magnitude of any service by stretch, each in the order of [`PARTS`].
-    stretches: Vec<[f64; PARTS.len()]>,
+pub struct Quiet {
+    /// The greatest magnitude of any service by stretch.
+    stretches: Vec<[f64; PARTS]>,
 }
 
-/// Judges stretches of the baseline, each as long as the window (at most half of the baseline) and spread over it, by the
-/// rest of the baseline.
-pub(crate) fn quiet(baseline: &Slices<'_>, window: &Slices<'_>, options: &Options) -> Quiet {
-    let slices: Vec<Slice> = slices_of(baseline).into_iter().collect();
-    let length = slices_of(window).len().min(slices.len() / 2);
-    if length == 0 {
-        return Quiet::default();
-    }
-    let last = slices.len() - length;
-    let count = MOST.min(last + 1);
-    // One cut is enough to see how large evidence gets.
-    let cuts = options.cuts.get(options.cuts.len() / 2).copied().into_iter().collect();
-    let options = Options { cuts, ..options.clone() };
-    let mut quiet = Quiet::default();
-    for n in 0..count {
-        let first = if count > 1 { last * n / (count - 1) } else { last };
-        let within = slices[first]..=slices[first + length - 1];
-        let case = evidence(
-            &baseline.only(|slice| !within.contains(&slice)),
-            &baseline.only(|slice| within.contains(&slice)),
-            &options,
-        );
-        quiet.stretches.push(
-            PARTS.map(|part| case.services.keys().map(|service| magnitude(&case, service, part)).fold(0.0, f64::max)),
-        );
-    }
-    quiet
+/// How long the stretches are that a window is held against, in slices: at most half of the baseline; 0 if there is too
+/// little of it.
+pub(crate) fn length(baseline: &Slices<'_>, window: &Slices<'_>) -> usize {
+    let length = slices_of(window).len();
+    let leading = if length < 2 { length } else { length & (3 << (length.ilog2() - 1)) };
+    leading.min(slices_of(baseline).len() / 2)
 }
 
 fn slices_of(slices: &Slices<'_>) -> BTreeSet<Slice> {
     slices.spectra.iter().map(|part| part.slice).collect()
 }
 
-/// How large the significant evidence of one kind against a service is, whatever share of all evidence that makes.
-fn magnitude(case: &Case<'_>, service: &Arc<str>, part: Part) -> f64 {
-    let traces = (case.window.traces as f64 / UNIT).max(1.0);
-    match part {
-        Part::Latency => {
-            let of_service = case
-                .latency
-                .findings
-                .iter()
-                .filter(|finding| finding.key.service == *service || finding.key.callee.as_ref() == Some(service));
-            of_service.map(|finding| finding.excess_ns).sum::<f64>() / traces
-        }
-        Part::Errors => {
-            let of_service = case.errors.findings.iter().filter(|finding| finding.service == *service);
-            of_service.map(|finding| finding.excess).sum::<f64>() / traces
-        }
-        Part::Structure => {
-            let of_service = case.structure.regions.iter().filter(|(region, _)| region.service == *service);
-            of_service.map(|(_, weight)| *weight).sum::<f64>() / traces
-        }
-        Part::Resources => {
-            let of_service =
-                case.resources.findings.iter().filter(|finding| finding.sick && finding.service == *service);
-            of_service.map(|finding| finding.z).fold(0.0, f64::max)
-        }
-    }
-}
-
 impl Quiet {
+    /// Judges stretches of so many slices, spread over the baseline, each by the rest of it.
+    pub fn new(baseline: &Slices<'_>, length: usize, options: &Options) -> Self {
+        let slices: Vec<Slice> = slices_of(baseline).into_iter().collect();
+        if length == 0 || length > slices.len() {
+            return Self::default();
+        }
+        let last = slices.len() - length;
+        let count = MOST.min(last + 1);
+        let past = Past::new(baseline, options);
+        let judged = |n: usize| {
+            let first = if count > 1 { last * n / (count - 1) } else { last };
+            past.greatest(slices[first], slices[first + length - 1])
+        };
+        Self { stretches: (0..count).map(judged).collect() }
+    }
+
     /// Lowers a confidence that quiet times would have earned too, and says why.
     pub(crate) fn temper(&self, case: &Case<'_>, confidence: &mut Confidence, suspects: &[Suspect]) {
         let Some(first) = suspects.iter().find(|suspect| suspect.entity.kind == "service") else { return };
         let service: Arc<str> = first.entity.service.as_str().into();
         let parts = case.services.get(&service).copied().unwrap_or_default();
         let by_part = [parts.latency, parts.errors, parts.structure, parts.resources];
-        let strongest = (0..PARTS.len()).max_by(|&a, &b| by_part[a].total_cmp(&by_part[b])).unwrap_or(0);
-        let magnitude = magnitude(case, &service, PARTS[strongest]);
+        let strongest = (0..PARTS).max_by(|&a, &b| by_part[a].total_cmp(&by_part[b])).unwrap_or(0);
+        let sick = case.resources.findings.iter().filter(|finding| finding.sick);
+        let found = Found {
+            latency: &case.latency.findings,
+            errors: &case.errors.findings,
+            regions: &case.structure.regions,
+            resources: &sick.map(|finding| (&finding.service, finding.z)).collect::<Vec<_>>(),
+            traces: case.window.traces,
+        };
+        let magnitude = found.magnitudes().get(&service).map_or(0.0, |of_service| of_service[strongest]);
         let quiet: Vec<f64> = self.stretches.iter().map(|stretch| stretch[strongest]).collect();
         if !exceeds(magnitude, &quiet) {
             confidence.level = "low".into();
@@ -129,6 +102,97 @@ impl Quiet {
                 quiet.len(),
             ));
         }
+    }
+}
+
+/// A baseline that is judged again and again, with its keys compared once.
+struct Past<'a> {
+    options: &'a Options,
+    stretch: Stretch<'a>,
+    table: Table<'a>,
+    forms: Forms,
+    scrapes: Scrapes<'a>,
+    /// One cut is enough to see how large evidence gets.
+    cut: Vec<usize>,
+}
+
+impl<'a> Past<'a> {
+    fn new(baseline: &Slices<'a>, options: &'a Options) -> Self {
+        let stretch = Stretch::new(&baseline.spectra);
+        Self {
+            options,
+            table: Table::new(&stretch),
+            forms: Forms::new(&stretch, options.sampled_share, options.chains()),
+            scrapes: Scrapes::new(&baseline.metrics),
+            cut: options.cuts.get(options.cuts.len() / 2).copied().into_iter().collect(),
+            stretch,
+        }
+    }
+
+    /// The greatest magnitudes of any service in the slices `first` to `last`, judged by all others.
+    fn greatest(&self, first: Slice, last: Slice) -> [f64; PARTS] {
+        let Self { options, stretch, table, forms, scrapes, cut } = self;
+        let within = |slice: Slice| first <= slice && slice <= last;
+        let is_window = |cell: usize| within(stretch.cells[cell].slice);
+        let split = stretch.split(is_window, cut);
+        let has = |kind| !options.is_without(kind);
+        let latency = if has(Kind::Latency) { latency::sick(table, &split, has(Kind::Gaps)) } else { Vec::new() };
+        let errors = if has(Kind::Errors) { errors::sick(table, &split, options.sampled_share) } else { Vec::new() };
+        let regions = if has(Kind::Structure) {
+            structure::regions(forms, &split, &sick_edges(&latency))
+        } else {
+            BTreeMap::new()
+        };
+        let found = Found {
+            latency: &latency,
+            errors: &errors,
+            regions: &regions,
+            resources: &if has(Kind::Resources) { resource::sick(scrapes, within) } else { Vec::new() },
+            traces: (0..table.traces.len()).filter(|&cell| is_window(cell)).map(|cell| table.traces[cell]).sum(),
+        };
+        let mut greatest = [0.0_f64; PARTS];
+        for (service, magnitudes) in found.magnitudes() {
+            if options.among.as_ref().is_none_or(|among| among.contains(service)) {
+                greatest = std::array::from_fn(|part| greatest[part].max(magnitudes[part]));
+            }
+        }
+        greatest
+    }
+}
+
+/// The significant evidence of a window.
+struct Found<'a> {
+    latency: &'a [Finding],
+    errors: &'a [ErrorFinding],
+    regions: &'a BTreeMap<Region, f64>,
+    /// Service and `z` of each sick series.
+    resources: &'a [(&'a Arc<str>, f64)],
+    /// Weighted traces.
+    traces: u64,
+}
+
+impl<'a> Found<'a> {
+    /// How large the evidence against each service is, whatever share of all evidence that makes.
+    fn magnitudes(&self) -> BTreeMap<&'a Arc<str>, [f64; PARTS]> {
+        let traces = (self.traces as f64 / UNIT).max(1.0);
+        let mut all = BTreeMap::<&Arc<str>, [f64; PARTS]>::new();
+        for finding in self.latency {
+            let ends = [Some(&finding.key.service), finding.key.callee.as_ref()];
+            ends.into_iter()
+                .flatten()
+                .for_each(|service| all.entry(service).or_default()[0] += finding.excess_ns / traces);
+        }
+        for finding in self.errors {
+            all.entry(&finding.service).or_default()[1] += finding.excess / traces;
+        }
+        for (region, weight) in self.regions {
+            all.entry(&region.service).or_default()[2] += weight / traces;
+        }
+        for &(service, z) in self.resources {
+            let greatest = &mut all.entry(service).or_default()[3];
+            *greatest = greatest.max(z);
+        }
+        all
     }
 }
 
@@ -149,6 +213,7 @@ fn exceeds(value: f64, quiet: &[f64]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use backtrail_model::spectra::SpectraSlice;
 
     #[test]
     fn a_value_is_sure_only_beyond_the_greatest_and_beyond_the_spread_of_the_quiet_ones() {
@@ -156,5 +221,16 @@ mod tests {
         assert!(exceeds(1.0, &[0.0, 0.0, 0.0]) && exceeds(1.0, &[]));
         // Mean 2, variance 1, and 2 ln 4 * (1 + 1/3) = 3.70: 1.92 standard deviations.
         assert!(!exceeds(3.9, &[1.0, 2.0, 3.0]) && exceeds(3.95, &[1.0, 2.0, 3.0]));
+    }
+
+    #[test]
+    fn stretches_are_at_most_a_third_shorter_than_the_window_and_leave_half_of_the_baseline() {
+        let parts: Vec<SpectraSlice> = (0..200).map(|at| SpectraSlice::new(Slice(at))).collect();
+        let slices = |n: usize| Slices { spectra: parts.iter().take(n).collect(), ..Slices::default() };
+        let lengths: Vec<usize> = (0..9).map(|n| length(&slices(200), &slices(n))).collect();
+        assert_eq!(lengths, [0, 1, 2, 3, 4, 4, 6, 6, 8]);
+        assert_eq!(length(&slices(200), &slices(60)), 48);
+        assert_eq!((length(&slices(20), &slices(60)), length(&slices(1), &slices(60))), (10, 0));
+        assert!((1..=100).all(|n| 3 * length(&slices(200), &slices(n)) > 2 * n));
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::blame::{Ledger, Scores, mean};
-use crate::blocks::Stretch;
+use crate::blocks::Split;
 use crate::causal::{Unexplained, unexplained};
 use crate::edge_blame::ServiceGraph;
 use crate::spectrum::UNIT;
 use crate::stats::{disagrees, g_test, universal_threshold, weighted_median, xlogx};
+use crate::table::Table;
 
 /// Operations with fewer baseline executions are compared with all traces of the baseline instead.
 const LEAST: f64 = 3.0;
@@ -51,9 +52,6 @@ pub struct Errors {
     pub unexplained: Unexplained,
 }
 
-/// Executions by operation and cell.
-type Executions = BTreeMap<(Arc<str>, Arc<str>), BTreeMap<usize, u64>>;
-
 /// (executions, errors).
 type Sums = (f64, f64);
 
@@ -71,14 +69,8 @@ struct Operation {
 /// `G(p N, N, f, n) > 2 ln m`; excess `(f - p n)(1 - gate/G)`, Ochiai-shaped with `ep = p n + 1`, the
 /// one being an error that quiet times did not happen to show. The part of a service's
 /// errors that only its clients saw is charged to both ends of the call ([`unexplained`]), as gaps are in part L.
-pub fn errors(
-    baseline: &Stretch<'_>,
-    window: &Stretch<'_>,
-    graph: &ServiceGraph,
-    cuts: &[usize],
-    sampled_share: f64,
-) -> Errors {
-    let (operations, family) = collect(baseline, window, sampled_share);
+pub(crate) fn errors(table: &Table<'_>, split: &Split, graph: &ServiceGraph, sampled_share: f64) -> Errors {
+    let (operations, family) = collect(table, split, sampled_share);
     let mut out = Errors::default();
     for operation in &operations {
         *out.origins.entry(Arc::clone(&operation.service)).or_default() += operation.window.1 / sampled_share;
@@ -87,25 +79,39 @@ pub fn errors(
     let gate = universal_threshold(family);
     out.findings = operations.iter().map(|operation| ErrorFinding::empty(operation, gate)).collect();
     let (mut scores, mut tails, mut sick) = (vec![], vec![], vec![0; operations.len()]);
-    for &k in cuts {
-        let blocks = baseline.cut(k);
-        let statistics: Vec<_> = operations.iter().map(|operation| statistic(operation, &blocks)).collect();
+    let cuts = split.cuts.len();
+    for blocks in &split.cuts {
+        let statistics: Vec<_> = operations.iter().map(|operation| statistic(operation, blocks)).collect();
         let (ledger, excesses) = charge(&operations, &statistics, gate, graph, &out);
         scores.push(ledger.scores());
         tails.push(charge(&operations, &statistics, 0.0, graph, &out).0.scores());
         for (i, (&(share, g), excess)) in statistics.iter().zip(excesses).enumerate() {
             let finding = &mut out.findings[i];
-            finding.baseline_share += share / cuts.len() as f64;
-            finding.g += g / cuts.len() as f64;
-            finding.excess += excess / cuts.len() as f64;
+            finding.baseline_share += share / cuts as f64;
+            finding.g += g / cuts as f64;
+            finding.excess += excess / cuts as f64;
             sick[i] += usize::from(excess > 0.0);
         }
     }
     for (finding, sick) in out.findings.iter_mut().zip(sick) {
-        finding.sick = 2 * sick > cuts.len();
+        finding.sick = 2 * sick > cuts;
     }
     (out.scores, out.tail) = (mean(&scores), mean(&tails));
     out
+}
+
+/// The sick ones among the findings of [`errors`] under one cut.
+pub(crate) fn sick(table: &Table<'_>, split: &Split, sampled_share: f64) -> Vec<ErrorFinding> {
+    let (operations, family) = collect(table, split, sampled_share);
+    let gate = universal_threshold(family);
+    let judged = |operation| {
+        let (share, g) = statistic(operation, split.cuts.first()?);
+        let excess = excess(operation, (share, g), gate);
+        let found =
+            ErrorFinding { baseline_share: share, g, excess, sick: true, ..ErrorFinding::empty(operation, gate) };
+        (excess > 0.0).then_some(found)
+    };
+    operations.iter().filter_map(judged).collect()
 }
 
 impl ErrorFinding {
@@ -124,69 +130,42 @@ impl ErrorFinding {
     }
 }
 
-/// Every execution gives either a self time or at least one gap, so the self times plus the most frequent gap count it.
-fn executions(stretch: &Stretch<'_>) -> Executions {
-    let (mut own, mut gaps) = (Executions::new(), BTreeMap::<_, u64>::new());
-    for (cell, part) in stretch.parts() {
-        for (key, sums) in &part.tests {
-            let operation = (Arc::clone(&key.service), Arc::clone(&key.operation));
-            match &key.callee {
-                None => *own.entry(operation).or_default().entry(cell).or_default() += sums.n,
-                Some(callee) => *gaps.entry((operation, cell, Arc::clone(callee))).or_default() += sums.n,
-            }
-        }
-    }
-    let mut most: BTreeMap<_, u64> = BTreeMap::new();
-    for ((operation, cell, _), n) in gaps {
-        let most = most.entry((operation, cell)).or_default();
-        *most = n.max(*most);
-    }
-    for ((operation, cell), n) in most {
-        *own.entry(operation).or_default().entry(cell).or_default() += n;
-    }
-    own
-}
-
 /// The operations with errors in the window, and how many operations were looked at.
-fn collect(baseline: &Stretch<'_>, window: &Stretch<'_>, sampled_share: f64) -> (Vec<Operation>, usize) {
+fn collect(table: &Table<'_>, split: &Split, sampled_share: f64) -> (Vec<Operation>, usize) {
     let scale = |count: u64| count as f64 / UNIT * sampled_share;
-    let (before, now) = (executions(baseline), executions(window));
-    let mut found: BTreeMap<(Arc<str>, Arc<str>), Operation> = BTreeMap::new();
-    for (_, part) in window.parts() {
-        for (key, &count) in part.error_origins.iter().filter(|(_, count)| **count > 0) {
-            let empty = || Operation {
-                service: Arc::clone(&key.0),
-                name: Arc::clone(&key.1),
-                by_cell: BTreeMap::new(),
-                window: (0.0, 0.0),
-            };
-            found.entry(key.clone()).or_insert_with(empty).window.1 += scale(count);
+    let of_window =
+        |counts: &[(usize, u64)]| counts.iter().filter(|(cell, _)| split.is_window(*cell)).map(|(_, n)| n).sum::<u64>();
+    let traces: Vec<(usize, u64)> = table.traces.iter().copied().enumerate().collect();
+    let mut found = Vec::new();
+    for (place, errors) in &table.origins {
+        let now = of_window(errors);
+        if now == 0 {
+            continue;
         }
-    }
-    for (key, operation) in &mut found {
-        operation.window.0 = now.get(key).map_or(0, |cells| cells.values().sum()) as f64;
-        for (&cell, &n) in before.get(key).into_iter().flatten() {
-            operation.by_cell.insert(cell, (n as f64, 0.0));
-        }
+        let executions = table.executions_of(*place);
+        let quiet = |counts: &[(usize, u64)], value: &dyn Fn(u64) -> f64| -> BTreeMap<usize, Sums> {
+            let quiet = counts.iter().filter(|(cell, _)| !split.is_window(*cell));
+            quiet.map(|&(cell, n)| (cell, (value(n), 0.0))).collect()
+        };
+        let mut by_cell = quiet(executions, &|n| n as f64);
+        let mut window = (of_window(executions) as f64, scale(now));
         // An operation that the baseline hardly has is one that did not fail in all its traces.
-        if operation.by_cell.values().map(|sums| sums.0).sum::<f64>() < LEAST {
-            let traces = baseline.cells.iter().enumerate().map(|(at, cell)| (at, (scale(cell.traces), 0.0)));
-            operation.by_cell = traces.collect();
-            operation.window.0 = operation.window.0.max(scale(window.traces));
+        if by_cell.values().map(|sums| sums.0).sum::<f64>() < LEAST {
+            by_cell = quiet(&traces, &scale);
+            window.0 = window.0.max(scale(of_window(&traces)));
         }
-        operation.window.0 = operation.window.0.max(operation.window.1);
-    }
-    for (cell, part) in baseline.parts() {
-        for (key, &count) in &part.error_origins {
-            if let Some(operation) = found.get_mut(key) {
-                let sums = operation.by_cell.entry(cell).or_default();
-                sums.1 += scale(count);
-                sums.0 = sums.0.max(sums.1);
-            }
+        window.0 = window.0.max(window.1);
+        for &(cell, count) in errors.iter().filter(|(cell, _)| !split.is_window(*cell)) {
+            let sums = by_cell.entry(cell).or_default();
+            sums.1 += scale(count);
+            sums.0 = sums.0.max(sums.1);
         }
+        found.push(Operation { service: Arc::clone(place.0), name: Arc::clone(place.1), by_cell, window });
     }
-    let family = now.len().max(found.len());
-    (found.into_values().collect(), family)
+    let is_executed = |counts: &[(usize, u64)]| counts.iter().any(|(cell, _)| split.is_window(*cell));
+    let executed = table.executions.iter().filter(|(_, counts)| is_executed(counts)).count();
+    let family = executed.max(found.len());
+    (found, family)
 }
 
 /// The share of quiet executions that fail: pooled, because most blocks of a service that fails once in a hundred show no
@@ -220,6 +199,12 @@ fn statistic(operation: &Operation, block_of: &[usize]) -> (f64, f64) {
     (normal, g_test(normal * before, before, f, n))
 }
 
+/// Significant errors in excess of the baseline, by its share and G.
+fn excess(operation: &Operation, (share, g): (f64, f64), gate: f64) -> f64 {
+    let (n, f) = operation.window;
+    if g > gate { (f - share * n) * (1.0 - gate / g) } else { 0.0 }
+}
+
 fn charge(
     operations: &[Operation],
     statistics: &[(f64, f64)],
@@ -230,8 +215,8 @@ fn charge(
     let (mut ledger, mut excesses) = (Ledger::default(), Vec::with_capacity(operations.len()));
     let mut on_edges: BTreeMap<&Arc<str>, f64> = BTreeMap::new();
     for (operation, &(share, g)) in operations.iter().zip(statistics) {
-        let (n, f) = operation.window;
-        let excess = if g > gate { (f - share * n) * (1.0 - gate / g) } else { 0.0 };
+        let n = operation.window.0;
+        let excess = excess(operation, (share, g), gate);
         excesses.push(excess);
         let service = &operation.service;
         let lost: f64 = found.unexplained.get(service).into_iter().flatten().map(|(_, calls)| calls).sum();

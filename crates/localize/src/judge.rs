@@ -18,7 +18,7 @@ use backtrail_model::verdict::{Confidence, Evidence, Hop, Impact, RuledOut, Susp
 
 use crate::blame::Scores;
 use crate::blocks::{CUTS, Stretch};
-use crate::calibrate::{Quiet, quiet};
+use crate::calibrate::{Quiet, length};
 use crate::edge_blame::{ServiceGraph, merge_edges};
 use crate::errors::{Errors, errors};
 use crate::latency::{Latency, latency, sick_edges};
@@ -26,6 +26,7 @@ use crate::resource::{Resource, resource};
 use crate::spectrum::{Limits, Spectrum};
 use crate::stats::{noisy_or, settle};
 use crate::structure::{Forms, Structure, structure};
+use crate::table::Table;
 use crate::{explain, inner};
 
 /// How much of a score the tail can make: it orders, it does not accuse.
@@ -135,6 +136,17 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    pub(crate) fn is_without(&self, kind: Kind) -> bool {
+        self.without.contains(&kind)
+    }
+
+    /// The chains of events that part C looks at.
+    pub(crate) fn chains(&self) -> &'static [Chain] {
+        if self.is_without(Kind::Logs) { &[Chain::Calls] } else { &[Chain::Calls, Chain::Logs] }
+    }
+}
+
 /// The score of a service with its parts, each 0 to 1.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Parts {
@@ -232,35 +244,41 @@ pub(crate) struct Case<'a> {
 
 /// Judges a window against a baseline.
 pub fn judge(baseline: &Slices<'_>, window: &Slices<'_>, options: &Options) -> Judgement {
-    let case = evidence(baseline, window, options);
-    let quiet = |case: &Case<'_>| quiet(baseline, window, case.options);
-    conclude(case, &quiet)
+    judge_with(baseline, window, options, &mut |length| Arc::new(Quiet::new(baseline, length, options)))
+}
+
+/// As [`judge`], by somebody who may remember what quiet times look like: `quiet` is asked for
+/// [`Quiet::new`]`(baseline, length, options)`, where it matters.
+pub fn judge_with(
+    baseline: &Slices<'_>,
+    window: &Slices<'_>,
+    options: &Options,
+    quiet: &mut dyn FnMut(usize) -> Arc<Quiet>,
+) -> Judgement {
+    conclude(evidence(baseline, window, options), &mut || quiet(length(baseline, window)))
 }
 
 /// All evidence, and what it makes of the services.
 pub(crate) fn evidence<'a>(baseline: &Slices<'a>, window: &Slices<'a>, options: &'a Options) -> Case<'a> {
-    let without = |kind| options.without.contains(&kind);
+    let without = |kind| options.is_without(kind);
     let limits = Limits::learn(&baseline.spectra, options.latency_quantile, &options.limits);
     let spectrum = Spectrum::new(&window.spectra, &limits);
     let (before, now) = (graph(&baseline.edges), graph(&window.edges));
     let resources =
         if without(Kind::Resources) { Resource::default() } else { resource(&baseline.metrics, &window.metrics) };
     let (baseline, window) = (Stretch::new(&baseline.spectra), Stretch::new(&window.spectra));
-    let latency = match (without(Kind::Latency), without(Kind::Gaps)) {
-        (true, _) => Latency::default(),
-        (_, without_gaps) => latency(&baseline, &window, &options.cuts, !without_gaps),
-    };
-    let errors = if without(Kind::Errors) {
-        Errors::default()
-    } else {
-        errors(&baseline, &window, &now, &options.cuts, options.sampled_share)
-    };
+    let all = baseline.followed_by(&window);
+    let split = all.split(|cell| cell >= baseline.cells.len(), &options.cuts);
+    let table = Table::new(&all);
+    let latency =
+        if without(Kind::Latency) { Latency::default() } else { latency(&table, &split, !without(Kind::Gaps)) };
+    let errors =
+        if without(Kind::Errors) { Errors::default() } else { errors(&table, &split, &now, options.sampled_share) };
     let structure = if without(Kind::Structure) {
         Structure::default()
     } else {
-        let chains: &[Chain] = if without(Kind::Logs) { &[Chain::Calls] } else { &[Chain::Calls, Chain::Logs] };
-        let forms = Forms::new(&baseline, &window, options.sampled_share, chains);
-        structure(&forms, &baseline, &options.cuts, &sick_edges(&latency.findings))
+        let forms = Forms::new(&all, options.sampled_share, options.chains());
+        structure(&forms, &split, &sick_edges(&latency.findings))
     };
     let mut services = score(&spectrum, &now, &latency, &errors, &structure, &resources);
     services.retain(|service, _| options.among.as_ref().is_none_or(|among| among.contains(service)));
@@ -308,14 +326,14 @@ fn score(
     names.into_iter().map(parts).collect()
 }
 
-fn conclude(case: Case<'_>, quiet: &dyn Fn(&Case<'_>) -> Quiet) -> Judgement {
+fn conclude(case: Case<'_>, quiet: &mut dyn FnMut() -> Arc<Quiet>) -> Judgement {
     let endpoint = explain::endpoint(&case);
     let mut suspects = inner::suspects(&case);
     let evidence = explain::evidence(&case, &mut suspects);
     inner::name_versions(&case, &mut suspects);
     let mut confidence = explain::confidence(&case, &suspects);
     if matches!(confidence.level.as_str(), "high" | "medium") {
-        quiet(&case).temper(&case, &mut confidence, &suspects);
+        quiet().temper(&case, &mut confidence, &suspects);
     }
     Judgement {
         ruled_out: explain::ruled_out(&case, &suspects),

@@ -1,13 +1,14 @@
 //! Part L of the score: excess time of self time and gap tests. Source of every rule: FUSION.md, part L.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use backtrail_model::histogram::Histogram;
 use backtrail_model::spectra::{TestKey, TestSums};
 
 use crate::blame::{Ledger, Scores, mean};
-use crate::blocks::Stretch;
+use crate::blocks::Split;
 use crate::stats::{g_test, universal_threshold, weighted_median};
+use crate::table::Table;
 
 /// The resolution floor of a span clock, nanoseconds: differences below it are never significant.
 pub(crate) const CLOCK_NS: f64 = 50_000.0;
@@ -69,35 +70,58 @@ struct Test<'a> {
     key: &'a TestKey,
     baseline: Vec<(usize, &'a TestSums)>,
     baseline_n: u64,
-    window: TestSums,
+    window: Pile<'a>,
 }
 
-/// Judges every latency test of the window against the baseline, cut into `cuts` blocks each; `gaps` says whether the
-/// gaps of calls are looked at beside the self times.
-pub fn latency(baseline: &Stretch<'_>, window: &Stretch<'_>, cuts: &[usize], gaps: bool) -> Latency {
-    let mut tests = collect(baseline, window);
-    tests.retain(|test| gaps || test.key.callee.is_none());
-    let gate = universal_threshold(tests.len());
+/// Sums of several slices. Their histograms are added up when they are looked at: most tests need none.
+#[derive(Default)]
+struct Pile<'a> {
+    n: u64,
+    sum: u128,
+    sum_sq: u128,
+    histograms: Vec<&'a Histogram>,
+}
+
+/// Judges every latency test of the window against the baseline, under each cut of it; `gaps` says whether the gaps of
+/// calls are looked at beside the self times.
+pub(crate) fn latency(table: &Table<'_>, split: &Split, gaps: bool) -> Latency {
+    let tests = collect(table, split, gaps);
+    let (gate, cuts) = (universal_threshold(tests.len()), split.cuts.len());
     let mut out =
         Latency { findings: tests.iter().map(|test| Finding::empty(test, gate)).collect(), ..Latency::default() };
     let (mut scores, mut tails, mut shares, mut sick) = (vec![], vec![], vec![], vec![0; tests.len()]);
-    for &k in cuts {
-        let blocks = baseline.cut(k);
-        let statistics: Vec<Statistic> = tests.iter().map(|test| statistic(test, &blocks)).collect();
+    for blocks in &split.cuts {
+        let statistics: Vec<Statistic> = tests.iter().map(|test| statistic(test, blocks, 0.0)).collect();
         let (ledger, excesses) = charge(&tests, &statistics, gate);
         scores.push(ledger.scores());
         shares.push(ledger.edge_shares());
         tails.push(charge(&tests, &statistics, 0.0).0.scores());
         for (i, (statistic, excess)) in statistics.iter().zip(excesses).enumerate() {
-            out.findings[i].add(statistic, excess, cuts.len() as f64);
+            out.findings[i].add(statistic, excess, cuts as f64);
             sick[i] += usize::from(excess > 0.0);
         }
     }
     for (finding, sick) in out.findings.iter_mut().zip(sick) {
-        finding.sick = 2 * sick > cuts.len();
+        finding.sick = 2 * sick > cuts;
     }
     (out.scores, out.tail, out.edge_share) = (mean(&scores), mean(&tails), mean(&shares));
     out
+}
+
+/// The sick ones among the findings of [`latency`] under one cut, for a small part of its cost: what cannot be sick is not
+/// looked into.
+pub(crate) fn sick(table: &Table<'_>, split: &Split, gaps: bool) -> Vec<Finding> {
+    let tests = collect(table, split, gaps);
+    let gate = universal_threshold(tests.len());
+    let judged = |test| {
+        let statistic = statistic(test, split.cuts.first()?, gate);
+        let excess = excess(&statistic, gate);
+        let mut finding = (excess > 0.0).then(|| Finding::empty(test, gate))?;
+        finding.add(&statistic, excess, 1.0);
+        finding.sick = true;
+        Some(finding)
+    };
+    tests.iter().filter_map(judged).collect()
 }
 
 impl Finding {
@@ -125,32 +149,48 @@ impl Finding {
 }
 
 /// The tests that the window has and the baseline knows, in order of key.
-fn collect<'a>(baseline: &Stretch<'a>, window: &Stretch<'a>) -> Vec<Test<'a>> {
-    let mut tests: BTreeMap<&TestKey, Test<'a>> = BTreeMap::new();
-    for (_, part) in window.parts() {
-        for (key, sums) in &part.tests {
-            let empty = || Test { key, baseline: Vec::new(), baseline_n: 0, window: TestSums::default() };
-            tests.entry(key).or_insert_with(empty).window.merge(sums);
-        }
-    }
-    for (cell, part) in baseline.parts() {
-        for (key, sums) in &part.tests {
-            if let Some(test) = tests.get_mut(key) {
+fn collect<'a>(table: &Table<'a>, split: &Split, gaps: bool) -> Vec<Test<'a>> {
+    let wanted = table.tests.iter().filter(|(key, _)| gaps || key.callee.is_none());
+    let tests = wanted.map(|(key, sums)| {
+        let mut test = Test { key, baseline: Vec::with_capacity(sums.len()), baseline_n: 0, window: Pile::default() };
+        for &(cell, sums) in sums {
+            if split.is_window(cell) {
+                test.window.add(sums);
+            } else {
                 test.baseline.push((cell, sums));
                 test.baseline_n += sums.n;
             }
         }
-    }
-    tests.into_values().filter(|test| test.baseline_n >= LEAST && test.window.n > 0).collect()
+        test
+    });
+    tests.filter(|test| test.baseline_n >= LEAST && test.window.n > 0).collect()
 }
 
-fn statistic(test: &Test<'_>, block_of: &[usize]) -> Statistic {
-    let mut blocks: BTreeMap<usize, TestSums> = BTreeMap::new();
-    for &(cell, sums) in &test.baseline {
-        blocks.entry(block_of[cell]).or_default().merge(sums);
+impl<'a> Pile<'a> {
+    fn add(&mut self, sums: &'a TestSums) {
+        self.n += sums.n;
+        self.sum += sums.sum;
+        self.sum_sq += sums.sum_sq;
+        self.histograms.push(&sums.histogram);
     }
-    let blocks: Vec<TestSums> = blocks.into_values().filter(|block| block.n > 0).collect();
-    let median = |value: &dyn Fn(&TestSums) -> f64| {
+
+    fn histogram(&self) -> Histogram {
+        Histogram::sum(self.histograms.iter().copied())
+    }
+}
+
+/// `g` is 0 unless the mean is larger than in the baseline and `z²` larger than `least`.
+fn statistic(test: &Test<'_>, block_of: &[usize], least: f64) -> Statistic {
+    let mut blocks: Vec<Pile<'_>> = Vec::new();
+    // Cells come in order, so those of a block come together.
+    for cells in test.baseline.chunk_by(|a, b| block_of[a.0] == block_of[b.0]) {
+        let mut block = Pile::default();
+        cells.iter().for_each(|(_, sums)| block.add(sums));
+        if block.n > 0 {
+            blocks.push(block);
+        }
+    }
+    let median = |value: &dyn Fn(&Pile<'_>) -> f64| {
         weighted_median(&mut blocks.iter().map(|block| (value(block), block.n as f64)).collect::<Vec<_>>())
             .unwrap_or(0.0)
     };
@@ -168,22 +208,24 @@ fn statistic(test: &Test<'_>, block_of: &[usize]) -> Statistic {
     let n = test.window.n as f64;
     let excess_mean = mean_of(&test.window) - mu;
     let z = excess_mean / ((sd * sd / n + drift).sqrt() + CLOCK_NS);
-    let g = if z > 0.0 { count_evidence(&blocks, test) } else { 0.0 };
+    let g = if z > 0.0 && z * z > least { count_evidence(&blocks, test) } else { 0.0 };
     Statistic { mu, excess_mean, n, z, g }
 }
 
 /// The same as counts, so that one huge span is not enough: the greatest G over the quantiles that the share above the
 /// blocks' `q`-quantile became more than `1 - q`. Limits and values are histogram buckets on both sides.
-fn count_evidence(blocks: &[TestSums], test: &Test<'_>) -> f64 {
+fn count_evidence(blocks: &[Pile<'_>], test: &Test<'_>) -> f64 {
+    let window = test.window.histogram();
+    let blocks: Vec<(Histogram, f64)> = blocks.iter().map(|block| (block.histogram(), block.n as f64)).collect();
     let (n, window_n) = (test.baseline_n as f64, test.window.n as f64);
     let mut best = 0.0_f64;
     for q in QUANTILES {
-        let bucket = |block: &TestSums| f64::from(block.histogram.quantile_bucket(q).unwrap_or(0));
-        let mut limits: Vec<_> = blocks.iter().map(|block| (bucket(block), block.n as f64)).collect();
+        let bucket = |block: &Histogram| f64::from(block.quantile_bucket(q).unwrap_or(0));
+        let mut limits: Vec<_> = blocks.iter().map(|(block, n)| (bucket(block), *n)).collect();
         let limit = weighted_median(&mut limits).unwrap_or(0.0) as u16;
         // By the definition of a quantile at most 1 - q lies above its bucket. Small blocks measure less than that (the
         // 0.95-quantile of five values is the greatest), so the bound is what a quiet window is held to.
-        let (normal, above) = (1.0 - q, test.window.histogram.count_above(limit) as f64);
+        let (normal, above) = (1.0 - q, window.count_above(limit) as f64);
         if above > normal * window_n {
             best = best.max(g_test(normal * n, n, above, window_n));
         }
@@ -191,12 +233,17 @@ fn count_evidence(blocks: &[TestSums], test: &Test<'_>) -> f64 {
     best
 }
 
-/// Charges every test over the gate: excess `n (mean - mu) (1 - gate / v)` with `v = min(z², G)`.
+/// What a test over the gate has in excess: `n (mean - mu) (1 - gate / v)` with `v = min(z², G)`.
+fn excess(s: &Statistic, gate: f64) -> f64 {
+    let v = (s.z * s.z).min(s.g);
+    if s.excess_mean > 0.0 && v > gate { s.n * s.excess_mean * (1.0 - gate / v) } else { 0.0 }
+}
+
+/// Charges every test over the gate.
 fn charge(tests: &[Test<'_>], statistics: &[Statistic], gate: f64) -> (Ledger, Vec<f64>) {
     let (mut ledger, mut excesses) = (Ledger::default(), Vec::with_capacity(tests.len()));
     for (test, s) in tests.iter().zip(statistics) {
-        let v = (s.z * s.z).min(s.g);
-        let excess = if s.excess_mean > 0.0 && v > gate { s.n * s.excess_mean * (1.0 - gate / v) } else { 0.0 };
+        let excess = excess(s, gate);
         let (quiet, service) = (s.mu * s.n, &test.key.service);
         match &test.key.callee {
             Some(callee) => ledger.charge_edge(service, callee, excess, quiet, s.n),
@@ -207,21 +254,22 @@ fn charge(tests: &[Test<'_>], statistics: &[Statistic], gate: f64) -> (Ledger, V
     (ledger, excesses)
 }
 
-fn merged(blocks: &[TestSums]) -> TestSums {
-    let mut all = TestSums::default();
+/// Without the histograms.
+fn merged<'a>(blocks: &[Pile<'a>]) -> Pile<'a> {
+    let mut all = Pile::default();
     for block in blocks {
-        all.merge(block);
+        (all.n, all.sum, all.sum_sq) = (all.n + block.n, all.sum + block.sum, all.sum_sq + block.sum_sq);
     }
     all
 }
 
-fn mean_of(sums: &TestSums) -> f64 {
+fn mean_of(sums: &Pile<'_>) -> f64 {
     sums.sum as f64 / sums.n as f64
 }
 
 /// Standard deviation of the population, from integer sums: `n Σx² - (Σx)²` is exact while it fits in 128 bits (10⁹
 /// observations of 10 s do), so nothing cancels.
-fn deviation(sums: &TestSums) -> f64 {
+fn deviation(sums: &Pile<'_>) -> f64 {
     let n = u128::from(sums.n);
     let exact = n.checked_mul(sums.sum_sq).zip(sums.sum.checked_mul(sums.sum));
     let scaled = exact.map_or_else(

@@ -36,11 +36,13 @@ pub mod spectrum;
 pub mod stats;
 pub mod structure;
 pub mod symptoms;
+mod table;
 mod versions;
 pub mod visits;
 mod within;
 pub mod words;
 
 pub use blame::Scores;
-pub use judge::{Judgement, Kind, Options, Parts, Slices, judge};
+pub use calibrate::Quiet;
+pub use judge::{Judgement, Kind, Options, Parts, Slices, judge, judge_with};
 pub use within::NETWORK;

@@ -12,6 +12,7 @@ mod series;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use backtrail_model::Slice;
 use backtrail_model::metrics::{Family, Measure, MetricSlice};
 
 use crate::blame::Scores;
@@ -21,6 +22,7 @@ use fullness::Fullness;
 use series::{Readings, Series};
 
 pub use says::says;
+pub(crate) use series::Scrapes;
 
 /// Series with fewer quiet scrapes are not judged: they have no spread.
 const LEAST_QUIET: usize = 4;
@@ -121,7 +123,7 @@ pub fn resource(baseline: &[&MetricSlice], window: &[&MetricSlice]) -> Resource 
     let gate = universal_threshold(judged.len());
     let fullness = Fullness::new(&readings);
     let mut findings: Vec<_> = judged.iter().map(|series| finding(series, gate, &fullness)).collect();
-    let above: Vec<bool> = judged.iter().map(Series::is_above_quiet).collect();
+    let above: Vec<bool> = judged.iter().map(|series| series.is_above_quiet()).collect();
     let families = scores(&findings, |i| findings[i].sick);
     let mut out = Resource {
         scores: greatest(&families),
@@ -132,6 +134,15 @@ pub fn resource(baseline: &[&MetricSlice], window: &[&MetricSlice]) -> Resource 
     share_nodes(&mut findings);
     out.findings = findings;
     out
+}
+
+/// The service and `z` of every sick series of [`resource`], with some of the slices as the window.
+pub(crate) fn sick<'a>(scrapes: &Scrapes<'a>, is_window: impl Fn(Slice) -> bool) -> Vec<(&'a Arc<str>, f64)> {
+    let readings = Readings::split(scrapes, is_window);
+    let judged = readings.judged();
+    let gate = universal_threshold(judged.len());
+    let sick = judged.iter().map(|series| (series, series.z())).filter(|(series, z)| series.is_sick(*z, gate));
+    sick.map(|(series, z)| (&series.key.service, z)).collect()
 }
 
 fn finding(series: &Series<'_>, gate: f64, fullness: &Fullness) -> ResourceFinding {
@@ -154,7 +165,7 @@ fn finding(series: &Series<'_>, gate: f64, fullness: &Fullness) -> ResourceFindi
         gain: (series.window_mean() - baseline_median).max(0.0),
         utilisation,
         factor: utilisation.unwrap_or_else(|| fullness.stand_in(key.measure, baseline_median, second_highest)),
-        sick: z > 0.0 && z * z > gate && series.is_above_quiet() && series.window.len() >= LEAST_WINDOW,
+        sick: series.is_sick(z, gate),
         shared_node: Vec::new(),
     }
 }

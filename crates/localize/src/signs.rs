@@ -13,6 +13,7 @@ use crate::latency::{CLOCK_NS, latency, sick_edges};
 use crate::spectrum::UNIT;
 use crate::stats::{universal_threshold, weighted_median};
 use crate::structure::{Forms, risen};
+use crate::table::Table;
 
 /// Blocks that the past is cut into at least.
 pub const BLOCKS: usize = 8;
@@ -85,8 +86,10 @@ impl Sign {
 /// none of it is chance from request to request. See [`apart`] and [`overdispersed`].
 pub fn find(baseline: &[&SpectraSlice], window: &[&SpectraSlice], least: Least) -> Vec<Symptom> {
     let (baseline, window) = (Stretch::new(baseline), Stretch::new(window));
-    let stretches = baseline.cut((baseline.cells.len() / window.cells.len().max(1)).max(BLOCKS));
-    let latency = latency(&baseline, &window, &[BLOCKS], true);
+    let quiet = baseline.cells.len();
+    let all = baseline.followed_by(&window);
+    let split = all.split(|cell| cell >= quiet, &[BLOCKS, (quiet / window.cells.len().max(1)).max(BLOCKS)]);
+    let latency = latency(&Table::new(&all), &split.with(split.cuts[0].clone()), true);
     let gate = universal_threshold(latency.findings.len().max(1) * least.looks);
     let slow = latency.findings.iter().filter_map(|finding| {
         let rise = finding.mean_ns - finding.baseline_ns;
@@ -100,7 +103,7 @@ pub fn find(baseline: &[&SpectraSlice], window: &[&SpectraSlice], least: Least) 
         if asked && rise * (finding.n as f64) < least.time_share * passing_time(&window, &finding.key) {
             return None;
         }
-        let means = if asked { means(&baseline, &stretches, &finding.key) } else { Vec::new() };
+        let means = if asked { means(&baseline, &split.cuts[1], &finding.key) } else { Vec::new() };
         Some(Symptom {
             service: Arc::clone(finding.key.callee.as_ref().unwrap_or(&finding.key.service)),
             sign: Sign::Slow(finding.key.clone()),
@@ -110,8 +113,8 @@ pub fn find(baseline: &[&SpectraSlice], window: &[&SpectraSlice], least: Least) 
             normal: finding.baseline_ns / 1e6,
         })
     });
-    let forms = Forms::new(&baseline, &window, 1.0, &[Chain::Calls, Chain::Logs]);
-    let (steps, tested) = risen(&forms, &baseline.cut(BLOCKS), &stretches, &sick_edges(&latency.findings));
+    let forms = Forms::new(&all, 1.0, &[Chain::Calls, Chain::Logs]);
+    let (steps, tested) = risen(&forms, &split, &sick_edges(&latency.findings));
     let gate = universal_threshold(tested.max(1) * least.looks);
     let paths = steps.iter().filter_map(|step| {
         let (traces, share) = (step.traces * step.shift.weight, step.shift.now * step.shift.weight);

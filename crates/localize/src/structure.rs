@@ -16,12 +16,12 @@ use backtrail_model::paths::{Chain, Event, Step};
 use hashbrown::HashMap;
 
 use crate::blame::{Scores, mean};
-use crate::blocks::Stretch;
+use crate::blocks::Split;
 use crate::ochiai::shaped;
 use crate::stats::universal_threshold;
 
-use forms::Form;
 pub use forms::Forms;
+use forms::Taken;
 use odd::Odds;
 
 /// A sick edge: caller and callee.
@@ -87,21 +87,22 @@ struct Charges {
     regions: BTreeMap<Region, f64>,
 }
 
-/// Judges the paths of a window against the baseline that they were numbered with. `sick` are edges that part L finds
-/// sick: a divergence right after such a call is the callee's doing.
-pub fn structure(forms: &Forms, baseline: &Stretch<'_>, cuts: &[usize], sick: &SickEdges) -> Structure {
-    let mut out = Structure { unordered: forms.unordered, with_logs: forms.has_logs(), ..Structure::default() };
+/// Judges the paths of a window against its baseline. `sick` are edges that part L finds sick: a divergence right after
+/// such a call is the callee's doing.
+pub fn structure(forms: &Forms, split: &Split, sick: &SickEdges) -> Structure {
+    let taken = forms.taken(|cell| split.is_window(cell));
+    let mut out = Structure { unordered: taken.unordered, with_logs: forms.has_logs(), ..Structure::default() };
     let (mut scores, mut tails, mut best) = (vec![], vec![], BTreeMap::<Arc<str>, Shift>::new());
-    for &k in cuts {
-        let (all, tested) = odd::find(forms, &baseline.cut(k));
+    for cut in &split.cuts {
+        let (all, tested) = odd::find(forms, &taken, split, cut);
         out.gate = universal_threshold(tested);
         let significant = Odds::new(forms, all.iter().filter(|odd| odd.g > out.gate), sick, out.gate);
-        let charges = charge(forms, &significant);
+        let charges = charge(forms, &taken, &significant);
         for (region, weight) in charges.regions {
-            *out.regions.entry(region).or_default() += weight / cuts.len() as f64;
+            *out.regions.entry(region).or_default() += weight / split.cuts.len() as f64;
         }
         scores.push(charges.scores);
-        tails.push(charge(forms, &Odds::new(forms, all.iter(), sick, 0.0)).scores);
+        tails.push(charge(forms, &taken, &Odds::new(forms, all.iter(), sick, 0.0)).scores);
         for (odd, guilty) in significant.iter(forms) {
             let shift = odd.shift(forms, guilty);
             let stronger = |old: &Shift| (shift.weight * shift.now, shift.g) > (old.weight * old.now, old.g);
@@ -116,18 +117,27 @@ pub fn structure(forms: &Forms, baseline: &Stretch<'_>, cuts: &[usize], sick: &S
     out
 }
 
+/// The regions of [`structure`] under one cut.
+pub(crate) fn regions(forms: &Forms, split: &Split, sick: &SickEdges) -> BTreeMap<Region, f64> {
+    let Some(cut) = split.cuts.first() else { return BTreeMap::new() };
+    let taken = forms.taken(|cell| split.is_window(cell));
+    let (all, tested) = odd::find(forms, &taken, split, cut);
+    let gate = universal_threshold(tested);
+    charge(forms, &taken, &Odds::new(forms, all.iter().filter(|odd| odd.g > gate), sick, gate)).regions
+}
+
 /// Walks every trace of the window in order of time. With `left = 1` at its start, an odd step charges `left * w` and
 /// leaves `left *= 1 - w`. `C(s) = ochiai(ef, T, ep + 1)`: `ef` = charges of s, `T` = sum of all charges, `ep` = traces
 /// that passed one of its odd contexts and are not in `ef`; one execution that was not yet seen is added, so that a
 /// single odd trace is not perfect.
-fn charge(forms: &Forms, odds: &Odds<'_>) -> Charges {
+fn charge(forms: &Forms, taken: &Taken, odds: &Odds<'_>) -> Charges {
     let (mut blamed, mut seen) = (vec![0.0; forms.services.len()], vec![0.0; forms.services.len()]);
     let (mut total, mut regions) = (0.0, BTreeMap::new());
-    for form in forms.list.iter().filter(|form| form.window > 0.0) {
-        total += walk(forms, odds, form, &mut blamed, &mut seen, &mut regions);
+    for (form, &traces) in forms.list.iter().zip(&taken.forms).filter(|(_, traces)| **traces > 0.0) {
+        total += walk(forms, odds, (&form.steps, traces), &mut blamed, &mut seen, &mut regions);
     }
     // What is past the cap of paths has no order: every odd step charges its share.
-    for &(step, traces) in &forms.loose_window {
+    for &(step, traces) in &taken.loose {
         let Some(guilty) = odds.guilty(forms.steps[step as usize].context) else { continue };
         seen[guilty as usize] += traces;
         if let Some(odd) = odds.step(step) {
@@ -142,11 +152,11 @@ fn charge(forms: &Forms, odds: &Odds<'_>) -> Charges {
     Charges { scores: scores.collect(), regions }
 }
 
-/// One path; answers what it charges.
+/// One path, its steps and its traces; answers what it charges.
 fn walk(
     forms: &Forms,
     odds: &Odds<'_>,
-    form: &Form,
+    (steps, traces): (&[u32], f64),
     blamed: &mut [f64],
     seen: &mut [f64],
     regions: &mut BTreeMap<Region, f64>,
@@ -154,31 +164,33 @@ fn walk(
     let (mut left, mut charged, mut here) = (1.0, 0.0, BTreeSet::new());
     // Inside a service the first divergence of each chain counts, whatever others did before.
     let mut left_of: HashMap<(u32, Chain), f64, foldhash::fast::FixedState> = HashMap::default();
-    for &step in &form.steps {
+    for &step in steps {
         let known = &forms.steps[step as usize];
         let Some(guilty) = odds.guilty(known.context) else { continue };
         here.insert(guilty);
         let Some(odd) = odds.step(step) else { continue };
-        let charge = form.window * odd.weight * left * odds.trust(odd);
+        let charge = traces * odd.weight * left * odds.trust(odd);
         blamed[guilty as usize] += charge;
         charged += charge;
         left *= 1.0 - odd.weight;
         let own = left_of.entry((guilty, known.step.chain)).or_insert(1.0);
-        *regions.entry(odd.region(forms, guilty)).or_default() += form.window * odd.weight * *own;
+        *regions.entry(odd.region(forms, guilty)).or_default() += traces * odd.weight * *own;
         *own *= 1.0 - odd.weight;
     }
     for service in here {
-        seen[service as usize] += form.window;
+        seen[service as usize] += traces;
     }
     charged
 }
 
-/// Every step that rose against the baseline in `blocks`, with the number of tested steps: what a detector looks at.
-/// `stretches` are as long as the window.
-pub(crate) fn risen(forms: &Forms, blocks: &[usize], stretches: &[usize], sick: &SickEdges) -> (Vec<Risen>, usize) {
-    let (all, tested) = odd::find(forms, blocks);
+/// Every step that rose against the baseline, with the number of tested steps: what a detector looks at. `split` has two
+/// cuts: the blocks of the baseline, and stretches as long as the window.
+pub(crate) fn risen(forms: &Forms, split: &Split, sick: &SickEdges) -> (Vec<Risen>, usize) {
+    let [blocks, stretches] = &split.cuts[..] else { return (Vec::new(), 0) };
+    let taken = forms.taken(|cell| split.is_window(cell));
+    let (all, tested) = odd::find(forms, &taken, split, blocks);
     let odds = Odds::new(forms, all.iter(), sick, 0.0);
-    let dispersions = odd::dispersions(forms, stretches);
+    let dispersions = odd::dispersions(forms, &taken, split, stretches);
     let risen = |(odd, guilty): (&odd::Odd, u32)| {
         let (dispersion, dof) = dispersions[forms.steps[odd.step as usize].context as usize];
         Risen { shift: odd.shift(forms, guilty), dispersion, dof, traces: odd.hits }

@@ -58,6 +58,25 @@ impl Histogram {
         }
     }
 
+    /// The sum of some histograms.
+    ///
+    /// ```
+    /// # use backtrail_model::histogram::Histogram;
+    /// let of = |value| { let mut one = Histogram::new(); one.record(value, 2); one };
+    /// let sum = Histogram::sum([&of(9), &of(3), &of(9)]);
+    /// assert_eq!(sum.buckets(), [(3, 2), (9, 4)]);
+    /// ```
+    pub fn sum<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut buckets: Vec<(u16, u64)> = parts.into_iter().flat_map(|part| &part.buckets).copied().collect();
+        buckets.sort_unstable_by_key(|&(bucket, _)| bucket);
+        buckets.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            kept.1 += if same { next.1 } else { 0 };
+            same
+        });
+        Self { buckets }
+    }
+
     /// The pairs (bucket, count) in order.
     pub fn buckets(&self) -> &[(u16, u64)] {
         &self.buckets

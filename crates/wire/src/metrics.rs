@@ -12,7 +12,7 @@ mod points;
 use backtrail_model::UnixNano;
 
 pub use entity::Entity;
-pub use names::{Known, Quantity};
+pub use names::{Known, Names, Quantity};
 pub use points::Attributes;
 
 use crate::error::{Broken, WireError};
@@ -85,17 +85,17 @@ impl Skipped {
 }
 
 /// Reads an `ExportMetricsServiceRequest`: `each` is called with every point of a known metric and of a gauge, in
-/// order.
+/// order. `names` remembers what names mean from one request to the next.
 ///
 /// # Errors
 /// If the framing is broken; points before the fault were handed over.
-pub fn read(request: &[u8], mut each: impl FnMut(MetricPoint<'_>)) -> Result<Skipped, WireError> {
-    let mut skipped = Skipped::default();
+pub fn read(request: &[u8], names: &mut Names, mut each: impl FnMut(MetricPoint<'_>)) -> Result<Skipped, WireError> {
+    let mut reading = Reading { names, skipped: Skipped::default(), each: &mut each };
     let mut cursor = Cursor::new(request);
     let mut resources = || -> Result<(), Broken> {
         while let Some(field) = cursor.key()? {
             if field == key(1, LEN) {
-                resource(cursor.bytes()?, &mut skipped, &mut each)?;
+                reading.resource(cursor.bytes()?)?;
             } else {
                 cursor.skip(field, DEPTH)?;
             }
@@ -103,22 +103,16 @@ pub fn read(request: &[u8], mut each: impl FnMut(MetricPoint<'_>)) -> Result<Ski
         Ok(())
     };
     resources().map_err(|broken| broken.within(request))?;
-    Ok(skipped)
+    Ok(reading.skipped)
 }
 
 /// Nesting that is allowed in groups of unknown fields.
 const DEPTH: u32 = 10;
 
-type Each<'f> = dyn FnMut(MetricPoint<'_>) + 'f;
-
-fn resource(message: &[u8], skipped: &mut Skipped, each: &mut Each<'_>) -> Result<(), Broken> {
-    // Two passes, because the resource may come after its scopes.
-    let mut entity = Entity::default();
-    fields(message, |number, bytes| if number == 1 { entity.read(bytes) } else { Ok(()) })?;
-    fields(message, |number, scope| {
-        let mut metrics = |number: u32, bytes| if number == 2 { metric(bytes, &entity, skipped, each) } else { Ok(()) };
-        if number == 2 { fields(scope, &mut metrics) } else { Ok(()) }
-    })
+struct Reading<'f> {
+    names: &'f mut Names,
+    skipped: Skipped,
+    each: &'f mut dyn FnMut(MetricPoint<'_>),
 }
 
 /// The length-delimited fields of a message; all others are skipped.
@@ -141,59 +135,71 @@ const HISTOGRAM: u32 = 9;
 const EXPONENTIAL: u32 = 10;
 const SUMMARY: u32 = 11;
 
-fn metric(message: &[u8], entity: &Entity<'_>, skipped: &mut Skipped, each: &mut Each<'_>) -> Result<(), Broken> {
-    let (mut name, mut unit, mut data) = (&[][..], &[][..], (0, &[][..]));
-    fields(message, |number, bytes| {
-        match number {
-            1 => name = bytes,
-            3 => unit = bytes,
-            GAUGE | SUM | HISTOGRAM | EXPONENTIAL | SUMMARY => data = (number, bytes),
-            _ => {}
-        }
-        Ok(())
-    })?;
-    // A name that is no text is in no table.
-    let Ok(name) = std::str::from_utf8(name) else { return Ok(()) };
-    let (kind, data) = data;
-    let known = names::find(name, std::str::from_utf8(unit).unwrap_or_default());
-    let Some(known) = known.or_else(|| names::other(name).filter(|_| kind == GAUGE)) else { return Ok(()) };
-    let number = matches!(kind, GAUGE | SUM);
-    if !number && known.quantity != Quantity::Requests {
-        // A distribution of waits or sizes: not the level that the name's other points have.
-        return Ok(());
+impl Reading<'_> {
+    fn resource(&mut self, message: &[u8]) -> Result<(), Broken> {
+        // Two passes, because the resource may come after its scopes.
+        let mut entity = Entity::default();
+        fields(message, |number, bytes| if number == 1 { entity.read(bytes) } else { Ok(()) })?;
+        fields(message, |number, scope| {
+            let mut metrics = |number: u32, bytes| if number == 2 { self.metric(bytes, &entity) } else { Ok(()) };
+            if number == 2 { fields(scope, &mut metrics) } else { Ok(()) }
+        })
     }
-    let (temporality, monotonic) = sum_fields(data)?;
-    let shape = match (kind, temporality) {
-        // Prometheus' untyped counters arrive as gauges; their name says what they are.
-        (GAUGE, _) if name.ends_with("_total") => Ok(Shape::Cumulative),
-        (GAUGE, _) if known.quantity != Quantity::Requests => Ok(Shape::Level),
-        (SUM, 2) if !monotonic && known.quantity == Quantity::Requests => Err(&mut skipped.no_temporality),
-        (SUMMARY, _) => Ok(Shape::Cumulative),
-        (SUM, 1) if !monotonic => Err(&mut skipped.delta_level),
-        (SUM, 2) if !monotonic => Ok(Shape::Level),
-        (_, 1) => Ok(Shape::Delta),
-        (_, 2) => Ok(Shape::Cumulative),
-        _ => Err(&mut skipped.no_temporality),
-    };
-    let shape = match shape {
-        Ok(shape) => shape,
-        Err(reason) => {
-            return fields(data, |number, _| {
-                *reason += u64::from(number == 1);
-                Ok(())
-            });
-        }
-    };
-    fields(data, |number, bytes| {
-        if number != 1 {
+
+    fn metric(&mut self, message: &[u8], entity: &Entity<'_>) -> Result<(), Broken> {
+        let (mut name, mut unit, mut data) = (&[][..], &[][..], (0, &[][..]));
+        fields(message, |number, bytes| {
+            match number {
+                1 => name = bytes,
+                3 => unit = bytes,
+                GAUGE | SUM | HISTOGRAM | EXPONENTIAL | SUMMARY => data = (number, bytes),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        // A name that is no text is in no table.
+        let Ok(name) = std::str::from_utf8(name) else { return Ok(()) };
+        let (kind, data) = data;
+        let known = self.names.find(name, std::str::from_utf8(unit).unwrap_or_default());
+        let Some(known) = known.or_else(|| names::other(name).filter(|_| kind == GAUGE)) else { return Ok(()) };
+        let number = matches!(kind, GAUGE | SUM);
+        if !number && known.quantity != Quantity::Requests {
+            // A distribution of waits or sizes: not the level that the name's other points have.
             return Ok(());
         }
-        let point = PointFields::read(kind, bytes)?;
-        if let Some(point) = point.point(name, known, shape, entity, skipped) {
-            each(point);
-        }
-        Ok(())
-    })
+        let (temporality, monotonic) = sum_fields(data)?;
+        let shape = match (kind, temporality) {
+            // Prometheus' untyped counters arrive as gauges; their name says what they are.
+            (GAUGE, _) if name.ends_with("_total") => Ok(Shape::Cumulative),
+            (GAUGE, _) if known.quantity != Quantity::Requests => Ok(Shape::Level),
+            (SUM, 2) if !monotonic && known.quantity == Quantity::Requests => Err(&mut self.skipped.no_temporality),
+            (SUMMARY, _) => Ok(Shape::Cumulative),
+            (SUM, 1) if !monotonic => Err(&mut self.skipped.delta_level),
+            (SUM, 2) if !monotonic => Ok(Shape::Level),
+            (_, 1) => Ok(Shape::Delta),
+            (_, 2) => Ok(Shape::Cumulative),
+            _ => Err(&mut self.skipped.no_temporality),
+        };
+        let shape = match shape {
+            Ok(shape) => shape,
+            Err(reason) => {
+                return fields(data, |number, _| {
+                    *reason += u64::from(number == 1);
+                    Ok(())
+                });
+            }
+        };
+        fields(data, |number, bytes| {
+            if number != 1 {
+                return Ok(());
+            }
+            let point = PointFields::read(kind, bytes)?;
+            if let Some(point) = point.point(name, known, shape, entity, &mut self.skipped) {
+                (self.each)(point);
+            }
+            Ok(())
+        })
+    }
 }
 
 /// Temporality and whether the sum only grows; gauges and summaries have neither.

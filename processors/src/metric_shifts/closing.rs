@@ -1,12 +1,13 @@
 //! A slice while it closes: series that differ in attributes are added up, and requests become measures.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use backtrail_model::metrics::{Measure, MetricSlice, Scrape, SeriesKey};
 use backtrail_model::time::{Slice, UnixNano};
 use backtrail_wire::metrics::Quantity;
 
-use super::series::{Sent, Series, Step};
+use super::series::{Group, Series, Step};
 
 /// Sums over the attributes at one time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,16 +26,18 @@ type Times = BTreeMap<UnixNano, Sums>;
 /// The slice. Sums are of floats, but their order is that of the series' identities, so they are equal on every run.
 #[derive(Default)]
 pub(super) struct Closing {
-    /// By series and by the name that it was sent under.
-    series: BTreeMap<SeriesKey, BTreeMap<Sent, Times>>,
+    /// In order of the groups.
+    groups: Vec<(Arc<Group>, Times)>,
 }
 
 impl Closing {
-    /// Adds what a series says at a time.
+    /// Adds what a series says at a time. Series come in order of their groups.
     pub(super) fn add(&mut self, series: &Series, time: UnixNano, step: Step) {
-        let (key, sent) = &series.group;
-        let names = self.series.entry(key.clone()).or_default();
-        let sums = names.entry(sent.clone()).or_default().entry(time).or_default();
+        if self.groups.last().is_none_or(|(group, _)| *group != series.group) {
+            self.groups.push((Arc::clone(&series.group), Times::new()));
+        }
+        let Some((_, times)) = self.groups.last_mut() else { return };
+        let sums = times.entry(time).or_default();
         sums.value += step.value;
         sums.requests = series.quantity == Quantity::Requests;
         if let Some(duration) = step.sum {
@@ -45,12 +48,13 @@ impl Closing {
         }
     }
 
-    /// The closed slice. Where a metric came under two of its names, the most current one counts.
+    /// The closed slice. Where a metric came under two of its names, the most current one counts: its group is the first.
     pub(super) fn finish(self, slice: Slice) -> MetricSlice {
         let mut closed = MetricSlice::new(slice);
-        for (key, mut names) in self.series {
-            let Some((_, times)) = names.pop_first() else { continue };
-            for (time, sums) in times {
+        for names in self.groups.chunk_by(|(a, _), (b, _)| a.0 == b.0) {
+            let (group, times) = &names[0];
+            let key = &group.0;
+            for (&time, sums) in times {
                 let mut add = |measure, value: f64| {
                     // Sums of what nobody can have sent together may leave the range.
                     if value.is_finite() {

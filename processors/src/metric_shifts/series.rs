@@ -1,6 +1,6 @@
 //! Series as they were sent, and how their points become levels and rates.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use backtrail_model::metrics::{Measure, SeriesKey};
@@ -37,7 +37,7 @@ pub(super) struct Step {
 /// A series, told apart by its attributes.
 pub(super) struct Series {
     /// Requests stand under [`Measure::RequestRate`] until they are closed.
-    pub(super) group: Group,
+    pub(super) group: Arc<Group>,
     pub(super) quantity: Quantity,
     /// Whether its attributes say that what it counts failed.
     pub(super) failed: bool,
@@ -46,12 +46,37 @@ pub(super) struct Series {
     last: Option<Sample>,
 }
 
-/// What tells a series from all others.
-pub(super) fn identity(point: &MetricPoint<'_>) -> String {
+/// Writes what tells a series from all others: every part behind its length, because any of them may hold any separator.
+pub(super) fn identity(point: &MetricPoint<'_>, into: &mut Vec<u8>) {
+    into.clear();
+    let mut add = |part: &str| {
+        into.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        into.extend_from_slice(part.as_bytes());
+    };
     let entity = &point.entity;
-    [&entity.service, &entity.instance, &entity.node, &entity.part, point.name, &point.attributes.identity()]
-        .map(|part| format!("{}:{part}", part.len()))
-        .concat()
+    [&entity.service, &entity.instance, &entity.node, &entity.part].into_iter().for_each(|part| add(part));
+    add(point.name);
+    for (key, value) in point.attributes.pairs() {
+        add(key);
+        add(value);
+    }
+}
+
+/// The group that a point's series belongs to.
+pub(super) fn group_of(point: &MetricPoint<'_>) -> Group {
+    let measure = match point.known.quantity {
+        Quantity::Of(measure) => measure,
+        Quantity::Requests => Measure::RequestRate,
+    };
+    let key = SeriesKey {
+        service: (*point.entity.service).into(),
+        instance: (*point.entity.instance).into(),
+        node: (*point.entity.node).into(),
+        part: (*point.entity.part).into(),
+        measure,
+        name: point.known.current.unwrap_or(point.name).into(),
+    };
+    (key, (point.known.rank, point.name.into()))
 }
 
 impl Sample {
@@ -72,21 +97,10 @@ impl Sample {
 }
 
 impl Series {
-    pub(super) fn new(point: &MetricPoint<'_>) -> Self {
-        let measure = match point.known.quantity {
-            Quantity::Of(measure) => measure,
-            Quantity::Requests => Measure::RequestRate,
-        };
-        let key = SeriesKey {
-            service: (*point.entity.service).into(),
-            instance: (*point.entity.instance).into(),
-            node: (*point.entity.node).into(),
-            part: (*point.entity.part).into(),
-            measure,
-            name: point.known.current.unwrap_or(point.name).into(),
-        };
+    /// A series of the group that [`group_of`] says.
+    pub(super) fn new(point: &MetricPoint<'_>, group: Arc<Group>) -> Self {
         Self {
-            group: (key, (point.known.rank, point.name.into())),
+            group,
             quantity: point.known.quantity,
             failed: failed(&point.attributes, point.known.client),
             pending: Vec::new(),
@@ -96,6 +110,9 @@ impl Series {
 
     /// Takes out the pending samples of the slices that close, in order of time.
     pub(super) fn due(&mut self, closes: impl Fn(UnixNano) -> bool) -> Vec<Sample> {
+        if self.pending.is_empty() {
+            return Vec::new();
+        }
         let (mut due, open): (Vec<_>, Vec<_>) = self.pending.drain(..).partition(|sample| closes(sample.time));
         self.pending = open;
         due.sort_unstable_by_key(Sample::order);
@@ -144,21 +161,4 @@ impl Series {
             }
         }
     }
-}
-
-/// When each group was scraped: in the samples that are due, and last before them.
-pub(super) fn scrapes_of(
-    due: &[(&mut Series, Vec<Sample>)],
-    before: &BTreeMap<Group, UnixNano>,
-) -> BTreeMap<Group, BTreeSet<UnixNano>> {
-    let mut scrapes = BTreeMap::<Group, BTreeSet<UnixNano>>::new();
-    for (series, samples) in due {
-        if !scrapes.contains_key(&series.group) {
-            scrapes.insert(series.group.clone(), before.get(&series.group).copied().into_iter().collect());
-        }
-        if let Some(times) = scrapes.get_mut(&series.group) {
-            times.extend(samples.iter().map(|sample| sample.time));
-        }
-    }
-    scrapes
 }

@@ -197,6 +197,35 @@ fn gauges_with_unknown_names_are_kept_as_they_are_and_take_no_room_from_the_othe
 }
 
 #[test]
+fn a_flood_of_series_points_and_long_attributes_is_bounded_and_counted() {
+    const LONG: &str = match std::str::from_utf8(&[b'x'; LONGEST_IDENTITY]) {
+        Ok(text) => text,
+        Err(_) => "",
+    };
+    let config = Config { max_series: 3, max_other_series: 3, ..Config::default() };
+    let mut chain = chain(&config);
+    for pool in ["a", "b", "c", "d", "e"] {
+        let labels: &'static [(&str, &str)] = vec![("pool.name", pool)].leak();
+        chain.send_at(request("worker_pool_active", Kind::Gauge, &[(20, 1.0, labels)]), 20 * SECOND);
+    }
+    chain.send_at(request("worker_pool_active", Kind::Gauge, &[(20, 1.0, &[("pool.name", LONG)])]), 20 * SECOND);
+    let flood: Vec<Point> = (0..1000).map(|_| (21, 1.0, &[("pool.name", "a")][..])).collect();
+    chain.send_at(request("worker_pool_active", Kind::Gauge, &flood), 21 * SECOND);
+    let closed = slices(chain.finish());
+    let notes = chain.0[0].cx.stats().notes();
+    let room = 3 * MEAN_PENDING - 3;
+    for (reason, points) in [
+        ("series_past_max", 2),
+        ("identity_too_long", 1),
+        ("points_past_max", 1000 - room as u64),
+        ("duplicate", room as u64 - 1),
+    ] {
+        assert_eq!(notes.get(reason), Some(&points), "{reason}");
+    }
+    assert_eq!((closed[0].series.len(), closed[0].overflow), (3, 3 + 1000 - room as u64));
+}
+
+#[test]
 fn silent_series_are_forgotten() {
     let mut chain = chain(&Config { max_series: 1, ..Config::default() });
     chain.send_at(request("k8s.pod.cpu.usage", Kind::Gauge, &[(20, 1.0, &[])]), 20 * SECOND);

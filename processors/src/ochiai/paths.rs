@@ -14,13 +14,13 @@ use crate::hash::{mix, stable_hash};
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 
-/// How many events and steps are known before the tables start anew.
+/// How many events, places and steps are known before the tables start anew.
 const MOST: usize = 400_000;
 /// Steps of one path at most: a trace with more is counted without their order.
 const MOST_STEPS: usize = 4000;
 
 /// What a shard knows of an event.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy)]
 enum EventKey {
     Begin,
     End,
@@ -30,14 +30,26 @@ enum EventKey {
     Log(Symbol),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct StepKey {
-    service: Symbol,
-    entry: Symbol,
-    chain: Chain,
-    previous: u32,
-    next: u32,
+impl EventKey {
+    /// As one number, which is hashed and compared at once.
+    fn packed(self) -> u128 {
+        match self {
+            Self::Begin => packed(0, 0, 0, 0),
+            Self::End => packed(1, 0, 0, 0),
+            Self::Span(operation) => packed(2, operation.0, 0, 0),
+            Self::Call(operation, service, answer) => packed(3, operation.0, service.0, answer.0),
+            Self::Log(template) => packed(4, template.0, 0, 0),
+        }
+    }
 }
+
+fn packed(a: u32, b: u32, c: u32, d: u32) -> u128 {
+    let pair = |high: u32, low: u32| (u64::from(high) << 32) | u64::from(low);
+    (u128::from(pair(a, b)) << 64) | u128::from(pair(c, d))
+}
+
+/// The place of a visit's chain: service, operation of its entry, which chain.
+type PlaceKey = (Symbol, Symbol, Chain);
 
 /// A step by its hash, and the context that it leaves.
 #[derive(Clone, Copy)]
@@ -46,20 +58,28 @@ struct KnownStep {
     context: u64,
 }
 
+/// An event of the trace: visit, chain, time, which event.
+type Happened = (u32, Chain, u64, u32);
+
 /// Reads paths; keeps its memory from one trace to the next.
 pub(super) struct PathReader {
     symbols: Arc<Symbols>,
-    event_ids: Map<EventKey, u32>,
+    event_ids: Map<u128, u32>,
     /// Each event as strings, with a hash of them that orders events of the same instant.
     events: Vec<(Event, u64)>,
-    step_ids: Map<StepKey, KnownStep>,
+    place_ids: Map<u128, u32>,
+    places: Vec<PlaceKey>,
+    /// By place, previous event and next event.
+    step_ids: Map<u128, KnownStep>,
     steps: Map<StepHash, Arc<Step>>,
     /// Paths that were seen, so that the slices share their lists.
     paths: Map<PathHash, Arc<[StepHash]>>,
     /// First span of another visit below each span.
     answered_by: Vec<u32>,
-    /// (visit, chain, time, event) of the trace.
-    happened: Vec<(u32, Chain, u64, u32)>,
+    happened: Vec<Happened>,
+    /// Space to sort them in, and where each chain of events ends there.
+    by_chain: Vec<Happened>,
+    ends: Vec<u32>,
     timed: Vec<(u64, KnownStep)>,
 }
 
@@ -83,18 +103,22 @@ impl PathReader {
             symbols,
             event_ids: Map::default(),
             events: Vec::new(),
+            place_ids: Map::default(),
+            places: Vec::new(),
             step_ids: Map::default(),
             steps: Map::default(),
             paths: Map::default(),
             answered_by: Vec::new(),
             happened: Vec::new(),
+            by_chain: Vec::new(),
+            ends: Vec::new(),
             timed: Vec::new(),
         }
     }
 
     /// Counts the trace by its path: by its steps without order, once the slice has `max_paths` paths.
     pub(super) fn count(&mut self, trace: Trace<'_>, open: &mut OpenPaths, max_paths: usize) {
-        if self.events.len() + self.step_ids.len() > MOST {
+        if self.events.len() + self.places.len() + self.step_ids.len() > MOST {
             *self = Self::new(Arc::clone(&self.symbols));
         }
         self.collect(trace);
@@ -152,8 +176,36 @@ impl PathReader {
                 self.happened.push((visits[at], Chain::Logs, log.time.0, event));
             }
         }
+        self.sort_happened(2 * spans.len());
+    }
+
+    /// Sorts the events by visit, chain, time, and what they are. Spans and log records come in order of time, so once
+    /// they stand by visit and chain little is left to do.
+    fn sort_happened(&mut self, chains: usize) {
+        let chain_of = |&(visit, chain, ..): &Happened| 2 * visit as usize + chain as usize;
+        self.ends.clear();
+        self.ends.resize(chains, 0);
+        for event in &self.happened {
+            self.ends[chain_of(event)] += 1;
+        }
+        let mut end = 0;
+        for count in &mut self.ends {
+            end += std::mem::replace(count, end);
+        }
+        self.by_chain.clear();
+        self.by_chain.resize(self.happened.len(), (0, Chain::Calls, 0, 0));
+        for &event in &self.happened {
+            let at = &mut self.ends[chain_of(&event)];
+            self.by_chain[*at as usize] = event;
+            *at += 1;
+        }
+        std::mem::swap(&mut self.happened, &mut self.by_chain);
         let events = &self.events;
-        self.happened.sort_by_key(|&(visit, chain, time, event)| (visit, chain, time, events[event as usize].1));
+        for chain in self.happened.chunk_by_mut(|a, b| chain_of(a) == chain_of(b)) {
+            if !chain.is_sorted_by(|a, b| a.2 < b.2) {
+                chain.sort_by_key(|&(_, _, time, event)| (time, events[event as usize].1));
+            }
+        }
     }
 
     /// The steps of all visits, in order of time.
@@ -168,21 +220,19 @@ impl PathReader {
                 let of_chain = rest.iter().take_while(|event| (event.0, event.1) == (i as u32, chain)).count();
                 let (events, later) = rest.split_at(of_chain);
                 rest = later;
+                let place = self.place((span.service, span.operation, chain));
                 let (mut previous, mut ended) = (begin, span.end().0);
                 for &(_, _, time, event) in events {
-                    self.take_step(span, chain, (previous, event), time);
+                    let step = self.step(place, previous, event);
+                    self.timed.push((time, step));
                     (previous, ended) = (event, ended.max(time));
                 }
-                self.take_step(span, chain, (previous, end), ended);
+                let step = self.step(place, previous, end);
+                self.timed.push((ended, step));
             }
         }
         self.happened = happened;
         self.timed.sort_by_key(|&(time, _)| time);
-    }
-
-    fn take_step(&mut self, entry: &SpanRecord, chain: Chain, (previous, next): (u32, u32), time: u64) {
-        let step = self.step(StepKey { service: entry.service, entry: entry.operation, chain, previous, next });
-        self.timed.push((time, step));
     }
 
     /// A trace adds its weight to each context that it passes, split over what happened next.
@@ -199,9 +249,17 @@ impl PathReader {
     }
 
     fn event(&mut self, key: EventKey) -> u32 {
-        if let Some(&id) = self.event_ids.get(&key) {
+        let packed = key.packed();
+        if let Some(&id) = self.event_ids.get(&packed) {
             return id;
         }
+        let id = self.new_event(key);
+        self.event_ids.insert(packed, id);
+        id
+    }
+
+    #[cold]
+    fn new_event(&mut self, key: EventKey) -> u32 {
         let name = |kind, symbol| self.symbols.resolve(kind, symbol);
         let (event, kind) = match key {
             EventKey::Begin => (Event { name: Event::BEGIN.into(), callee: None }, ""),
@@ -217,28 +275,43 @@ impl PathReader {
         let callee = event.callee.as_ref();
         let parts = [kind, &event.name, callee.map_or("", |c| &c.service), callee.map_or("", |c| &c.route)];
         let hash = stable_hash(&parts);
-        let id = self.events.len() as u32;
         self.events.push((event, hash));
-        self.event_ids.insert(key, id);
-        id
+        self.events.len() as u32 - 1
     }
 
-    fn step(&mut self, key: StepKey) -> KnownStep {
-        if let Some(&known) = self.step_ids.get(&key) {
+    fn place(&mut self, key: PlaceKey) -> u32 {
+        let (service, entry, chain) = key;
+        let places = &mut self.places;
+        *self.place_ids.entry(packed(0, service.0, entry.0, chain as u32)).or_insert_with(|| {
+            places.push(key);
+            places.len() as u32 - 1
+        })
+    }
+
+    fn step(&mut self, place: u32, previous: u32, next: u32) -> KnownStep {
+        let packed = packed(0, place, previous, next);
+        if let Some(&known) = self.step_ids.get(&packed) {
             return known;
         }
-        let (previous, next) = (&self.events[key.previous as usize], &self.events[key.next as usize]);
+        let known = self.new_step(place, previous, next);
+        self.step_ids.insert(packed, known);
+        known
+    }
+
+    #[cold]
+    fn new_step(&mut self, place: u32, previous: u32, next: u32) -> KnownStep {
+        let (service, entry, chain) = self.places[place as usize];
+        let (previous, next) = (&self.events[previous as usize], &self.events[next as usize]);
         let step = Step {
-            service: self.symbols.resolve(SymbolKind::Service, key.service),
-            entry: self.symbols.resolve(SymbolKind::Operation, key.entry),
-            chain: key.chain,
+            service: self.symbols.resolve(SymbolKind::Service, service),
+            entry: self.symbols.resolve(SymbolKind::Operation, entry),
+            chain,
             previous: previous.0.clone(),
             next: next.0.clone(),
         };
         let place = stable_hash(&[&step.service, &step.entry, step.chain.name()]);
         let context = mix(place ^ previous.1);
         let known = KnownStep { hash: mix(context ^ next.1.rotate_left(1)), context };
-        self.step_ids.insert(key, known);
         self.steps.entry(known.hash).or_insert_with(|| Arc::new(step));
         known
     }

@@ -26,12 +26,26 @@ pub(super) struct Line {
     span_id: SpanId,
     service: Symbol,
     template: Symbol,
+    /// Where the line before it of the same trace is, in the slab.
+    next: u32,
     severity: u8,
 }
 
-#[derive(Default)]
+/// The waiting lines of all traces. Those of one trace are chained, the newest first: a list of its own for each of
+/// many thousand short traces would be as many allocations, far apart.
+struct Slab {
+    slots: Vec<Line>,
+    /// The first of the chained slots that hold nothing.
+    free: u32,
+}
+
+/// Ends a chain.
+const NONE: u32 = u32::MAX;
+
+/// The lines of a trace.
 struct Lines {
-    held: Vec<Line>,
+    newest: u32,
+    held: u32,
     /// Records of it that were left out already.
     past_max: u64,
     /// Its time in the queue, by which its entry there is recognized.
@@ -56,6 +70,7 @@ pub(super) struct Limits {
 /// The waiting log records of a shard.
 pub(super) struct WaitingLogs {
     traces: HashMap<TraceId, Lines, RandomState>,
+    slab: Slab,
     /// Traces by the time until which their first span may come.
     queue: VecDeque<(UnixNano, TraceId)>,
     bytes: u64,
@@ -64,7 +79,13 @@ pub(super) struct WaitingLogs {
 
 impl WaitingLogs {
     pub(super) fn new(symbols: &Arc<Symbols>) -> Self {
-        Self { traces: HashMap::default(), queue: VecDeque::new(), bytes: 0, symbols: Arc::clone(symbols) }
+        Self {
+            traces: HashMap::default(),
+            slab: Slab::new(),
+            queue: VecDeque::new(),
+            bytes: 0,
+            symbols: Arc::clone(symbols),
+        }
     }
 
     /// Remembers a record until its trace is decided, or until `deadline` if no span of it comes. Answers whether there
@@ -77,13 +98,15 @@ impl WaitingLogs {
         let lines = self.traces.entry(record.trace_id).or_insert_with(|| {
             self.queue.push_back((deadline, record.trace_id));
             self.bytes += TRACE_BYTES;
-            Lines { queued: deadline, ..Lines::default() }
+            Lines { newest: NONE, held: 0, past_max: 0, queued: deadline }
         });
-        lines.held.push(Line { time, span_id, service, template, severity });
+        self.slab.push(lines, Line { time, span_id, service, template, next: NONE, severity });
         self.bytes += LINE_BYTES;
         // Which records are left out must not depend on their order, so twice as many as stay are held at a time.
-        if lines.held.len() >= 2 * limits.per_trace.max(1) {
-            self.bytes -= lines.cut(limits.per_trace, &self.symbols) * LINE_BYTES;
+        if lines.held as usize >= 2 * limits.per_trace.max(1) {
+            let mut earliest = self.slab.take(lines);
+            self.bytes -= lines.cut(&mut earliest, limits.per_trace, &self.symbols) * LINE_BYTES;
+            earliest.into_iter().for_each(|line| self.slab.push(lines, line));
         }
         true
     }
@@ -95,8 +118,9 @@ impl WaitingLogs {
         }
         let Some(mut lines) = self.traces.remove(&id) else { return Taken::default() };
         self.bytes -= lines.bytes();
-        lines.cut(per_trace, &self.symbols);
-        Taken { lines: lines.held, past_max: lines.past_max }
+        let mut held = self.slab.take(&mut lines);
+        lines.cut(&mut held, per_trace, &self.symbols);
+        Taken { lines: held, past_max: lines.past_max }
     }
 
     /// Forgets the records whose wait is over while no span of their trace is there. Answers how many records these are.
@@ -109,10 +133,11 @@ impl WaitingLogs {
             // What was taken meanwhile is skipped; what has spans now is taken when they are decided.
             if self.traces.get(&id).is_some_and(|lines| lines.queued == queued)
                 && !is_open(&id)
-                && let Some(lines) = self.traces.remove(&id)
+                && let Some(mut lines) = self.traces.remove(&id)
             {
                 self.bytes -= lines.bytes();
-                lost += lines.held.len() as u64 + lines.past_max;
+                lost += u64::from(lines.held) + lines.past_max;
+                self.slab.take(&mut lines);
             }
         }
         lost
@@ -127,7 +152,7 @@ impl WaitingLogs {
     ) {
         let first = into.len();
         into.extend(lines.iter().map(|line| {
-            let Line { time, span_id, service, template, severity } = *line;
+            let Line { time, span_id, service, template, severity, .. } = *line;
             TraceLog { time, span: index_of(span_id), service, template, severity }
         }));
         into[first..].sort_unstable_by(|a, b| {
@@ -143,20 +168,50 @@ impl WaitingLogs {
     }
 }
 
+impl Slab {
+    const fn new() -> Self {
+        Self { slots: Vec::new(), free: NONE }
+    }
+
+    fn push(&mut self, lines: &mut Lines, line: Line) {
+        let line = Line { next: std::mem::replace(&mut lines.newest, self.free), ..line };
+        if let Some(free) = self.slots.get_mut(self.free as usize) {
+            self.free = std::mem::replace(free, line).next;
+        } else {
+            lines.newest = self.slots.len() as u32;
+            self.slots.push(line);
+        }
+        lines.held += 1;
+    }
+
+    /// Takes the lines of a trace out, the earliest arrival first.
+    fn take(&mut self, lines: &mut Lines) -> Vec<Line> {
+        let mut taken = Vec::with_capacity(lines.held as usize);
+        while let Some(line) = self.slots.get_mut(lines.newest as usize) {
+            taken.push(*line);
+            let freed = std::mem::replace(&mut lines.newest, line.next);
+            line.next = std::mem::replace(&mut self.free, freed);
+        }
+        lines.held = 0;
+        taken.reverse();
+        taken
+    }
+}
+
 impl Lines {
     fn bytes(&self) -> u64 {
-        TRACE_BYTES + self.held.len() as u64 * LINE_BYTES
+        TRACE_BYTES + u64::from(self.held) * LINE_BYTES
     }
 
     /// Leaves the earliest `most`. Answers how many went.
-    fn cut(&mut self, most: usize, symbols: &Symbols) -> u64 {
-        let past = self.held.len().saturating_sub(most);
+    fn cut(&mut self, held: &mut Vec<Line>, most: usize, symbols: &Symbols) -> u64 {
+        let past = held.len().saturating_sub(most);
         if past > 0 {
-            self.held.sort_unstable_by(|a, b| {
+            held.sort_unstable_by(|a, b| {
                 let key = |line: &Line| (line.time, line.span_id, line.severity);
                 key(a).cmp(&key(b)).then_with(|| by_name(symbols, (a.template, a.service), (b.template, b.service)))
             });
-            self.held.truncate(most);
+            held.truncate(most);
         }
         self.past_max += past as u64;
         past as u64
@@ -195,6 +250,7 @@ mod tests {
             }
             let taken = waiting.take(TraceId([1; 16]), 3);
             assert_eq!((taken.past_max, waiting.bytes()), (17, 0));
+            assert!(waiting.slab.slots.len() < 7, "what was left out makes room");
             let mut logs = Vec::new();
             WaitingLogs::resolve(&symbols, &taken.lines, |_| 0, &mut logs);
             logs.iter().map(|log| symbols.resolve(SymbolKind::Template, log.template).to_string()).collect::<Vec<_>>()

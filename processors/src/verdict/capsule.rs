@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::Capsules;
 use super::inputs::{Inputs, Settings};
+use super::quiets::Quiets;
 use super::ring::Selected;
 
 const MAGIC: &[u8; 9] = b"BTCAPSULE";
@@ -97,7 +98,7 @@ impl Capsule {
 
     /// Judges again.
     pub fn verdict(&self) -> Verdict {
-        self.inputs.verdict().1
+        self.inputs.verdict(&mut Quiets::default()).1
     }
 
     /// The document that was made of the inputs, as JSON.

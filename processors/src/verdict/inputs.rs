@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use backtrail_localize::refine::{Known, refine};
-use backtrail_localize::{Judgement, Options, document, judge};
+use backtrail_localize::{Judgement, Options, document, judge_with};
 use backtrail_model::change::Change;
 use backtrail_model::incident::Incident;
 use backtrail_model::span::SpanRecord;
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::capsule::Keeper;
 use super::config::Config;
 use super::known::{alert_of, changes_of_file, recent};
+use super::quiets::Quiets;
 use super::ring::Selected;
 
 /// What all verdicts of a node have in common.
@@ -43,8 +44,8 @@ impl Bench {
     }
 
     /// Judges, and keeps the inputs if that is configured.
-    pub(super) fn judge(&self, inputs: &Inputs) -> (Judgement, Verdict) {
-        let (judgement, verdict) = inputs.verdict();
+    pub(super) fn judge(&self, inputs: &Inputs, quiets: &mut Quiets) -> (Judgement, Verdict) {
+        let (judgement, verdict) = inputs.verdict(quiets);
         self.keeper.keep(inputs, &verdict);
         self.cx.shared().said.post(&verdict);
         (judgement, verdict)
@@ -101,8 +102,8 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    /// Judges. Nothing but the inputs is looked at.
-    pub(super) fn verdict(&self) -> (Judgement, Verdict) {
+    /// Judges. Nothing but the inputs is looked at; `quiets` only saves work.
+    pub(super) fn verdict(&self, quiets: &mut Quiets) -> (Judgement, Verdict) {
         let Self { incident, selected, changes, settings } = self;
         let endpoint = &incident.endpoint;
         let entry = Entry { service: Arc::from(&*endpoint.service), route: Arc::from(&*endpoint.route) };
@@ -117,7 +118,8 @@ impl Inputs {
             ..Options::default()
         };
         let (baseline, window) = (selected.baseline.slices(), selected.window.slices());
-        let mut judgement = judge(&baseline, &window, &options);
+        let mut quiet = |length| quiets.of(&selected.baseline, length, &options);
+        let mut judgement = judge_with(&baseline, &window, &options, &mut quiet);
         let known = Known {
             alert: alert_of(incident),
             changes: changes.iter().map(|change| &**change).collect(),

@@ -11,6 +11,7 @@ use backtrail_pipeline::boards::{Investigator, NoAnswer, Question};
 use parking_lot::Mutex;
 
 use super::inputs::Bench;
+use super::quiets::Quiets;
 use super::ring::Ring;
 use super::slices;
 use crate::anomaly_trigger::endpoint_of;
@@ -59,7 +60,7 @@ impl Investigator for Investigation {
         let incident = incident(found.endpoint, window, first, last);
         let mut inputs = self.bench.inputs(incident, selected);
         inputs.settings.among = Some(found.services);
-        Ok(self.bench.judge(&inputs).1)
+        Ok(self.bench.judge(&inputs, &mut Quiets::default()).1)
     }
 }
 

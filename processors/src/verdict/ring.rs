@@ -64,6 +64,17 @@ impl Parts {
         self.logs.extend(other.logs.iter().map(Arc::clone));
     }
 
+    /// Whether these are the very same parts.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        fn same<T>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
+        }
+        same(&self.edges, &other.edges)
+            && same(&self.spectra, &other.spectra)
+            && same(&self.metrics, &other.metrics)
+            && same(&self.logs, &other.logs)
+    }
+
     /// As the judge takes them.
     pub(super) fn slices(&self) -> Slices<'_> {
         Slices {

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use backtrail_model::Slice;
 use backtrail_model::metrics::{Measure, MetricSlice, Scrape, SeriesKey};
 
-use super::{FEW_QUIET, FLOOR, LEAST_QUIET, MAD_TO_SD};
+use super::{FEW_QUIET, FLOOR, LEAST_QUIET, LEAST_WINDOW, MAD_TO_SD};
+use crate::table::collected;
 
 /// Scrapes of one series, sorted by value.
 #[derive(Clone, Debug)]
@@ -20,18 +22,55 @@ pub(super) struct Readings<'a> {
     pub(super) series: BTreeMap<&'a SeriesKey, Series<'a>>,
 }
 
+/// All scrapes of a stretch by series: each value with its slice, sorted by value.
+pub(crate) struct Scrapes<'a>(BTreeMap<&'a SeriesKey, Vec<(f64, Slice)>>);
+
+impl<'a> Scrapes<'a> {
+    pub(crate) fn new(slices: &[&'a MetricSlice]) -> Self {
+        let series =
+            slices.iter().flat_map(|slice| slice.series.iter().map(|(key, scrapes)| (key, (slice.slice, scrapes))));
+        let sorted = |(key, parts): (&'a SeriesKey, Vec<(Slice, &Vec<Scrape>)>)| {
+            let scrapes =
+                parts.into_iter().flat_map(|(slice, scrapes)| scrapes.iter().map(move |&scrape| (scrape, slice)));
+            let mut scrapes: Vec<(Scrape, Slice)> = scrapes.collect();
+            // Parts of a slice may repeat each other.
+            scrapes.sort_unstable();
+            scrapes.dedup_by_key(|(scrape, _)| *scrape);
+            let mut values: Vec<(f64, Slice)> =
+                scrapes.iter().map(|(scrape, slice)| (scrape.value(), *slice)).collect();
+            values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+            (key, values)
+        };
+        Self(collected(series).into_iter().map(sorted).collect())
+    }
+
+    fn values(&self, key: &SeriesKey) -> Vec<f64> {
+        self.0.get(key).into_iter().flatten().map(|(value, _)| *value).collect()
+    }
+}
+
 impl<'a> Readings<'a> {
     pub(super) fn new(baseline: &[&'a MetricSlice], window: &[&'a MetricSlice]) -> Self {
-        let (mut quiet, window) = (scrapes(baseline), scrapes(window));
-        let series = window.into_iter().map(|(key, window)| {
-            let quiet = quiet.remove(key).unwrap_or_default();
-            (key, Series { key, quiet: values(&quiet), window: values(&window) })
+        let (quiet, window) = (Scrapes::new(baseline), Scrapes::new(window));
+        let series =
+            window.0.keys().map(|&key| (key, Series { key, quiet: quiet.values(key), window: window.values(key) }));
+        Self { series: series.collect() }
+    }
+
+    /// Takes some of the slices as the window.
+    pub(super) fn split(scrapes: &Scrapes<'a>, is_window: impl Fn(Slice) -> bool) -> Self {
+        let series = scrapes.0.iter().filter_map(|(&key, scrapes)| {
+            let mut series = Series { key, quiet: Vec::with_capacity(scrapes.len()), window: Vec::new() };
+            for &(value, slice) in scrapes {
+                if is_window(slice) { &mut series.window } else { &mut series.quiet }.push(value);
+            }
+            (!series.window.is_empty()).then_some((key, series))
         });
         Self { series: series.collect() }
     }
 
     /// The series that are judged, in order of key: resources with enough of a past, each of them once.
-    pub(super) fn judged(&self) -> Vec<Series<'a>> {
+    pub(super) fn judged(&self) -> Vec<&Series<'a>> {
         let with_past = self.series.values().filter(|s| is_resource(s.key.measure) && s.quiet.len() >= LEAST_QUIET);
         let with_past: Vec<_> = with_past.collect();
         let (used, names) = (with_usage(&with_past), best_names(&with_past));
@@ -43,7 +82,7 @@ impl<'a> Readings<'a> {
             let best = names.get(&(entity, key.measure)).is_none_or(|name| **name == key.name);
             !repeats && best
         };
-        with_past.iter().filter(once).map(|series| (*series).clone()).collect()
+        with_past.iter().filter(once).copied().collect()
     }
 }
 
@@ -132,10 +171,13 @@ impl Series<'_> {
     /// deviation as a standard deviation, at least 2 % of the median, and for counts at least one.
     pub(super) fn z(&self) -> f64 {
         let median = self.median();
-        let mut deviations: Vec<f64> = self.quiet.iter().map(|value| (value - median).abs()).collect();
-        deviations.sort_unstable_by(f64::total_cmp);
-        let spread = (MAD_TO_SD * self::median(&deviations)).max(FLOOR * median);
+        let spread = (MAD_TO_SD * self::median(&deviations(&self.quiet, median))).max(FLOOR * median);
         (self.second_highest() - median) / spread.max(resolution(self.key.measure))
+    }
+
+    /// Whether the window is over the gate, and above what quiet times knew.
+    pub(super) fn is_sick(&self, z: f64, gate: f64) -> bool {
+        z > 0.0 && z * z > gate && self.is_above_quiet() && self.window.len() >= LEAST_WINDOW
     }
 
     /// Whether the second highest scrape lies above the second highest quiet one (the highest of few).
@@ -145,24 +187,25 @@ impl Series<'_> {
     }
 }
 
-/// Scrapes by series; parts of a slice may repeat each other.
-fn scrapes<'a>(slices: &[&'a MetricSlice]) -> BTreeMap<&'a SeriesKey, Vec<Scrape>> {
-    let mut all = BTreeMap::<&SeriesKey, Vec<Scrape>>::new();
-    for (key, scrapes) in slices.iter().flat_map(|slice| &slice.series) {
-        all.entry(key).or_default().extend(scrapes);
+/// How far sorted values lie from their median, sorted: those below it and those above it are in order already.
+fn deviations(sorted: &[f64], median: f64) -> Vec<f64> {
+    let (below, above) = sorted.split_at(sorted.partition_point(|&value| value < median));
+    let (mut below, mut above) = (below.iter().rev().peekable(), above.iter().peekable());
+    let mut deviations = Vec::with_capacity(sorted.len());
+    loop {
+        let (low, high) = (below.peek().map(|&value| median - value), above.peek().map(|&value| value - median));
+        match (low, high) {
+            (Some(low), high) if high.is_none_or(|high| low <= high) => {
+                below.next();
+                deviations.push(low);
+            }
+            (_, Some(high)) => {
+                above.next();
+                deviations.push(high);
+            }
+            _ => return deviations,
+        }
     }
-    for scrapes in all.values_mut() {
-        scrapes.sort_unstable();
-        scrapes.dedup();
-    }
-    all
-}
-
-/// The values of scrapes, sorted.
-fn values(scrapes: &[Scrape]) -> Vec<f64> {
-    let mut values: Vec<f64> = scrapes.iter().map(|scrape| scrape.value()).collect();
-    values.sort_unstable_by(f64::total_cmp);
-    values
 }
 
 /// The middle of sorted values, of an even number the mean of both; 0 of none.
@@ -174,4 +217,19 @@ fn median(sorted: &[f64]) -> f64 {
 /// The second highest of sorted values; of one value, that; 0 of none.
 pub(super) fn second_highest(sorted: &[f64]) -> f64 {
     sorted.iter().rev().nth(1).or(sorted.first()).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deviations_come_sorted_without_sorting() {
+        for values in [&[1.0, 2.0, 4.0, 8.0, 9.0][..], &[1.0, 1.0, 1.0], &[5.0], &[], &[-3.0, 0.0, 0.5, 7.0]] {
+            let middle = median(values);
+            let mut expected: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
+            expected.sort_by(f64::total_cmp);
+            assert_eq!(deviations(values, middle), expected);
+        }
+    }
 }

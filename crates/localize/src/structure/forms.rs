@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use backtrail_model::paths::{Chain, PathHash, Paths, Step, StepHash};
+use backtrail_model::paths::{Chain, Paths, Step, StepHash};
+use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::blocks::Stretch;
+use crate::blocks::{Split, Stretch};
 use crate::spectrum::UNIT;
+use crate::table::collected;
 
 /// A path and the traces that took it.
 pub(super) struct Form {
@@ -15,10 +17,8 @@ pub(super) struct Form {
     pub(super) steps: Vec<u32>,
     /// Each distinct step with its share among the trace's passes of its context.
     pub(super) shares: Vec<(u32, f64)>,
-    /// Baseline traces by cell.
-    pub(super) baseline: Vec<(usize, f64)>,
-    /// Traces of the window.
-    pub(super) window: f64,
+    /// Weighted traces by cell; of a cell there may be several.
+    cells: Vec<(usize, u64)>,
 }
 
 /// A step with the number of the context that it leaves.
@@ -27,7 +27,7 @@ pub(super) struct Known {
     pub(super) context: u32,
 }
 
-/// The distinct paths of a baseline and a window.
+/// The distinct paths of a stretch.
 #[derive(Default)]
 pub struct Forms {
     pub(super) list: Vec<Form>,
@@ -35,50 +35,86 @@ pub struct Forms {
     /// The steps that leave each context.
     pub(super) contexts: Vec<Vec<u32>>,
     pub(super) services: Vec<Arc<str>>,
-    /// Steps of baseline traces past the cap of paths: (cell, step, traces).
-    pub(super) loose_baseline: Vec<(usize, u32, f64)>,
-    /// The same of the window.
-    pub(super) loose_window: Vec<(u32, f64)>,
-    /// Traces of the window past the cap of paths.
-    pub(super) unordered: f64,
+    /// Steps of traces past the cap of paths: (cell, step, weight).
+    loose: Vec<(usize, u32, u64)>,
+    /// Weighted traces past the cap of paths, by cell.
+    unordered: Vec<(usize, u64)>,
+    /// What turns weighted counts into observed ones.
+    sampled_share: f64,
 }
-
-/// A path's steps, its baseline traces by cell, and its traces in the window, weighted.
-type Counted<'a> = (&'a Arc<[StepHash]>, BTreeMap<usize, u64>, u64);
 
 impl Forms {
     /// Numbers the steps of these chains. `sampled_share` turns weighted counts into observed ones.
-    pub fn new(baseline: &Stretch<'_>, window: &Stretch<'_>, sampled_share: f64, chains: &[Chain]) -> Self {
+    pub fn new(stretch: &Stretch<'_>, sampled_share: f64, chains: &[Chain]) -> Self {
         let mut builder = Builder::default();
-        let parts = || baseline.parts().chain(window.parts()).map(|(_, part)| &part.paths);
-        // Numbers in the order of the strings, so that no sum depends on hashes or on the order of slices.
-        let mut steps: BTreeMap<&Arc<Step>, StepHash> = BTreeMap::new();
-        steps.extend(parts().flat_map(|paths| &paths.steps).map(|(hash, step)| (step, *hash)));
-        for (step, hash) in steps.into_iter().filter(|(step, _)| chains.contains(&step.chain)) {
+        // Numbers in the order of the strings, so that no sum depends on hashes or on the order of slices. Most slices
+        // have most steps, and by hash each is looked at once.
+        let mut steps: HashMap<StepHash, &Arc<Step>, FixedState> = HashMap::default();
+        for (hash, step) in stretch.parts().flat_map(|(_, part)| &part.paths.steps) {
+            steps.entry(*hash).or_insert(step);
+        }
+        let mut steps: Vec<_> = steps.into_iter().filter(|(_, step)| chains.contains(&step.chain)).collect();
+        steps.sort_unstable_by_key(|(_, step)| *step);
+        for (hash, step) in steps {
             builder.add(step, hash);
         }
-        let scale = sampled_share / UNIT;
-        let mut traces: BTreeMap<PathHash, Counted<'_>> = BTreeMap::new();
-        for (cell, part) in baseline.parts() {
-            for (hash, count) in &part.paths.paths {
-                let path = traces.entry(*hash).or_insert_with(|| (&count.steps, BTreeMap::new(), 0));
-                *path.1.entry(cell).or_default() += count.traces;
-            }
-        }
-        for (_, part) in window.parts() {
-            for (hash, count) in &part.paths.paths {
-                traces.entry(*hash).or_insert_with(|| (&count.steps, BTreeMap::new(), 0)).2 += count.traces;
-            }
-        }
-        for (steps, before, now) in traces.into_values() {
-            let steps: Vec<u32> = steps.iter().filter_map(|hash| builder.numbers.get(hash).copied()).collect();
+        let paths = stretch
+            .parts()
+            .flat_map(|(cell, part)| part.paths.paths.iter().map(move |(hash, count)| (*hash, (cell, count))));
+        for (_, counts) in collected(paths) {
+            let steps: Vec<u32> =
+                counts[0].1.steps.iter().filter_map(|hash| builder.numbers.get(hash).copied()).collect();
             let shares = builder.shares(&steps);
-            let baseline = before.into_iter().map(|(cell, count)| (cell, count as f64 * scale)).collect();
-            builder.forms.list.push(Form { steps, shares, baseline, window: now as f64 * scale });
+            let cells = counts.into_iter().map(|(cell, count)| (cell, count.traces)).collect();
+            builder.forms.list.push(Form { steps, shares, cells });
         }
-        builder.add_loose(baseline, window, sampled_share / Paths::LOOSE as f64);
-        builder.forms.unordered = window.parts().map(|(_, part)| part.paths.overflow as f64 * scale).sum();
+        let forms = &mut builder.forms;
+        for (cell, part) in stretch.parts() {
+            let known = part.paths.loose.iter().filter_map(|(hash, &n)| Some((*builder.numbers.get(hash)?, n)));
+            forms.loose.extend(known.map(|(step, n)| (cell, step, n)));
+            forms.unordered.push((cell, part.paths.overflow));
+        }
+        forms.sampled_share = sampled_share;
         builder.forms
+    }
+
+    /// What the traces of some cells did.
+    pub(super) fn taken(&self, wanted: impl Fn(usize) -> bool) -> Taken {
+        let scale = self.sampled_share / UNIT;
+        let sum = |counts: &[(usize, u64)]| {
+            counts.iter().filter(|(cell, _)| wanted(*cell)).map(|(_, n)| n).sum::<u64>() as f64 * scale
+        };
+        let mut loose: BTreeMap<u32, u64> = BTreeMap::new();
+        for &(_, step, n) in self.loose.iter().filter(|(cell, ..)| wanted(*cell)) {
+            *loose.entry(step).or_default() += n;
+        }
+        let scale_of_loose = self.sampled_share / Paths::LOOSE as f64;
+        Taken {
+            forms: self.list.iter().map(|form| sum(&form.cells)).collect(),
+            loose: loose.into_iter().map(|(step, n)| (step, n as f64 * scale_of_loose)).collect(),
+            unordered: sum(&self.unordered),
+        }
+    }
+
+    /// Observed traces of a path by block, `(block, traces)` in order of block.
+    pub(super) fn by_block<'a>(
+        &'a self,
+        form: &'a Form,
+        split: &'a Split,
+        cut: &'a [usize],
+    ) -> impl Iterator<Item = (usize, f64)> {
+        let scale = self.sampled_share / UNIT;
+        let quiet =
+            form.cells.chunk_by(move |a, b| split.is_window(a.0) == split.is_window(b.0) && cut[a.0] == cut[b.0]);
+        let quiet = quiet.filter(|cells| !split.is_window(cells[0].0));
+        quiet.map(move |cells| (cut[cells[0].0], cells.iter().map(|(_, n)| n).sum::<u64>() as f64 * scale))
+    }
+
+    /// Observed traces of loose steps outside of the window: (cell, step, traces).
+    pub(super) fn loose_before<'a>(&'a self, split: &'a Split) -> impl Iterator<Item = (usize, u32, f64)> {
+        let scale = self.sampled_share / Paths::LOOSE as f64;
+        let quiet = self.loose.iter().filter(|(cell, ..)| !split.is_window(*cell));
+        quiet.map(move |&(cell, step, n)| (cell, step, n as f64 * scale))
     }
 
     pub(super) fn has_logs(&self) -> bool {
@@ -86,11 +122,21 @@ impl Forms {
     }
 }
 
+/// What the traces of a window did: observed traces.
+pub(super) struct Taken {
+    /// By path, in order of the list.
+    pub(super) forms: Vec<f64>,
+    /// By step, those whose order is not known.
+    pub(super) loose: Vec<(u32, f64)>,
+    /// Traces whose order is not known.
+    pub(super) unordered: f64,
+}
+
 #[derive(Default)]
 struct Builder {
     forms: Forms,
-    numbers: HashMap<StepHash, u32, foldhash::fast::FixedState>,
-    services: HashMap<Arc<str>, u32, foldhash::fast::FixedState>,
+    numbers: HashMap<StepHash, u32, FixedState>,
+    services: HashMap<Arc<str>, u32, FixedState>,
 }
 
 impl Builder {
@@ -131,19 +177,5 @@ impl Builder {
             }
         }
         shares
-    }
-
-    fn add_loose(&mut self, baseline: &Stretch<'_>, window: &Stretch<'_>, scale: f64) {
-        for (cell, part) in baseline.parts() {
-            let known = part.paths.loose.iter().filter_map(|(hash, &count)| Some((*self.numbers.get(hash)?, count)));
-            self.forms.loose_baseline.extend(known.map(|(step, count)| (cell, step, count as f64 * scale)));
-        }
-        let mut sums: BTreeMap<u32, u64> = BTreeMap::new();
-        for (hash, count) in window.parts().flat_map(|(_, part)| &part.paths.loose) {
-            if let Some(&step) = self.numbers.get(hash) {
-                *sums.entry(step).or_default() += count;
-            }
-        }
-        self.forms.loose_window = sums.into_iter().map(|(step, count)| (step, count as f64 * scale)).collect();
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use backtrail_model::spectra::Entry;
 use hashbrown::HashMap;
 
-use super::forms::Forms;
+use super::forms::{Forms, Taken};
 use super::{Region, Shift, SickEdges};
+use crate::blocks::Split;
 use crate::stats::{disagrees, g_test, weighted_median, xlogx};
 
 /// Contexts with fewer baseline traces are not judged.
@@ -36,21 +37,23 @@ struct Counts {
 }
 
 impl Counts {
-    fn new(forms: &Forms, block_of: &[usize]) -> Self {
-        let blocks = block_of.iter().max().map_or(0, |last| last + 1);
+    fn new(forms: &Forms, taken: &Taken, split: &Split, cut: &[usize]) -> Self {
+        let blocks = cut.iter().max().map_or(0, |last| last + 1);
         let (mut cells, mut window) = (vec![0.0; forms.steps.len() * blocks], vec![0.0; forms.steps.len()]);
-        for form in &forms.list {
-            for &(step, share) in &form.shares {
-                window[step as usize] += form.window * share;
-                for &(cell, traces) in &form.baseline {
-                    cells[step as usize * blocks + block_of[cell]] += traces * share;
+        for (form, &now) in forms.list.iter().zip(&taken.forms) {
+            for (block, traces) in forms.by_block(form, split, cut) {
+                for &(step, share) in &form.shares {
+                    cells[step as usize * blocks + block] += traces * share;
                 }
             }
+            if now > 0.0 {
+                form.shares.iter().for_each(|&(step, share)| window[step as usize] += now * share);
+            }
         }
-        for &(cell, step, traces) in &forms.loose_baseline {
-            cells[step as usize * blocks + block_of[cell]] += traces;
+        for (cell, step, traces) in forms.loose_before(split) {
+            cells[step as usize * blocks + cut[cell]] += traces;
         }
-        for &(step, traces) in &forms.loose_window {
+        for &(step, traces) in &taken.loose {
             window[step as usize] += traces;
         }
         Self { blocks, cells, window }
@@ -62,15 +65,18 @@ impl Counts {
 }
 
 /// Every step whose share rose, and how many steps were tested.
-pub(super) fn find(forms: &Forms, block_of: &[usize]) -> (Vec<Odd>, usize) {
-    let counts = Counts::new(forms, block_of);
+pub(super) fn find(forms: &Forms, taken: &Taken, split: &Split, cut: &[usize]) -> (Vec<Odd>, usize) {
+    let counts = Counts::new(forms, taken, split, cut);
     let (mut odd, mut tested) = (Vec::new(), 0);
     for steps in &forms.contexts {
         let now: f64 = steps.iter().map(|&step| counts.window[step as usize]).sum();
+        if now <= 0.0 {
+            continue;
+        }
         let blocks: Vec<f64> =
             (0..counts.blocks).map(|block| steps.iter().map(|&step| counts.row(step)[block]).sum()).collect();
         let total: f64 = blocks.iter().sum();
-        if now <= 0.0 || total <= 0.0 {
+        if total <= 0.0 {
             continue;
         }
         tested += steps.len();
@@ -131,8 +137,8 @@ fn heterogeneity(steps: &[u32], counts: &Counts, blocks: &[f64]) -> (f64, f64) {
 
 /// How much more the shares of each context vary between blocks than chance lets them: the heterogeneity over its degrees
 /// of freedom, at least 1, and these.
-pub(super) fn dispersions(forms: &Forms, block_of: &[usize]) -> Vec<(f64, f64)> {
-    let counts = Counts::new(forms, block_of);
+pub(super) fn dispersions(forms: &Forms, taken: &Taken, split: &Split, cut: &[usize]) -> Vec<(f64, f64)> {
+    let counts = Counts::new(forms, taken, split, cut);
     let dispersion = |steps: &Vec<u32>| {
         let blocks: Vec<f64> =
             (0..counts.blocks).map(|block| steps.iter().map(|&step| counts.row(step)[block]).sum()).collect();

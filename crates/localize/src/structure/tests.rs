@@ -6,6 +6,7 @@ use backtrail_model::paths::{Chain, Event, PathCount, Step};
 use backtrail_model::spectra::{Entry, SpectraSlice, TraceGroup};
 
 use super::*;
+use crate::blocks::Stretch;
 
 const CUTS: [usize; 2] = [5, 8];
 
@@ -66,7 +67,9 @@ fn judged(window: &[SpectraSlice], sick: &SickEdges) -> Structure {
     let baseline: Vec<_> = (0..20).map(|at| shop(at, 20, 0)).collect();
     let (baseline, window) = (baseline.iter().collect::<Vec<_>>(), window.iter().collect::<Vec<_>>());
     let (baseline, window) = (Stretch::new(&baseline), Stretch::new(&window));
-    structure(&Forms::new(&baseline, &window, 1.0, &[Chain::Calls]), &baseline, &CUTS, sick)
+    let all = baseline.followed_by(&window);
+    let split = all.split(|cell| cell >= baseline.cells.len(), &CUTS);
+    structure(&Forms::new(&all, 1.0, &[Chain::Calls]), &split, sick)
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //! receivers (kubeletstats, docker stats, kafka metrics); cadvisor; the Prometheus client libraries.
 
 use backtrail_model::metrics::{Family, Measure};
+use foldhash::fast::FixedState;
+use hashbrown::{Equivalent, HashMap};
 
 use super::patterns;
 use super::points::Attributes;
@@ -187,6 +189,51 @@ pub fn other(name: &str) -> Option<Known> {
     plain.then_some(Known { quantity, current: None, rank: 0, client: false, scale: 1.0 })
 }
 
+/// What names mean, remembered: the same few hundred come with every scrape, and going through the table costs more than
+/// all else that is done with a point.
+#[derive(Default)]
+pub struct Names(HashMap<Spelling, Option<Known>, FixedState>);
+
+/// Most names that are remembered before all are forgotten.
+const MOST_NAMES: usize = 4096;
+/// Longer names are not remembered, so that the memory stays bounded.
+const LONGEST_NAME: usize = 256;
+
+#[derive(PartialEq, Eq, Hash)]
+struct Spelling {
+    name: Box<str>,
+    unit: Box<str>,
+}
+
+#[derive(Hash)]
+struct Spelled<'a> {
+    name: &'a str,
+    unit: &'a str,
+}
+
+impl Equivalent<Spelling> for Spelled<'_> {
+    fn equivalent(&self, key: &Spelling) -> bool {
+        *key.name == *self.name && *key.unit == *self.unit
+    }
+}
+
+impl Names {
+    /// As [`find`].
+    pub fn find(&mut self, name: &str, unit: &str) -> Option<Known> {
+        if let Some(&known) = self.0.get(&Spelled { name, unit }) {
+            return known;
+        }
+        let known = find(name, unit);
+        if name.len() + unit.len() <= LONGEST_NAME {
+            if self.0.len() >= MOST_NAMES {
+                self.0.clear();
+            }
+            self.0.insert(Spelling { name: name.into(), unit: unit.into() }, known);
+        }
+        known
+    }
+}
+
 /// The name without its suffixes of unit and kind, and what the unit's suffix says.
 fn base_of(name: &str) -> (&str, f64) {
     let (mut base, mut scale) = (name, 1.0);
@@ -254,6 +301,21 @@ mod tests {
             Quantity::Of(measure) => Some(measure),
             Quantity::Requests => None,
         }
+    }
+
+    #[test]
+    fn what_is_remembered_is_what_the_table_says_and_is_bounded() {
+        let mut names = Names::default();
+        for _ in 0..2 {
+            for (name, unit) in [("process.cpu.time", "s"), ("process.cpu.time", "ms"), ("weather", "Cel")] {
+                assert_eq!(names.find(name, unit), find(name, unit), "{name} {unit}");
+            }
+        }
+        assert_eq!(names.0.len(), 3);
+        names.find(&"x".repeat(LONGEST_NAME + 1), "");
+        assert_eq!(names.0.len(), 3);
+        (0..3 * MOST_NAMES).for_each(|n| assert!(names.find(&format!("flood{n}"), "").is_none()));
+        assert!(names.0.len() <= MOST_NAMES);
     }
 
     #[test]

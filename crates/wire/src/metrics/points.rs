@@ -30,14 +30,9 @@ impl<'a> Attributes<'a> {
         self.0.iter().any(|(key, _)| keys.contains(key))
     }
 
-    /// All of them as one text, equal for equal attributes.
-    pub fn identity(&self) -> String {
-        let mut text = String::new();
-        for (key, value) in &self.0 {
-            // Lengths, because either side may hold any separator.
-            text += &format!("{}:{key}{}:{value}", key.len(), value.len());
-        }
-        text
+    /// All of them, in order of key.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (*key, &**value))
     }
 
     fn from_messages(messages: &[&'a [u8]]) -> Result<Self, Broken> {

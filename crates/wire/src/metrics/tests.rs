@@ -54,7 +54,7 @@ fn request(resource: &[(&str, &str)], metrics: Vec<(&str, &str, metric::Data)>) 
 
 fn all(bytes: &[u8]) -> (Vec<Read>, Skipped) {
     let mut points = Vec::new();
-    let skipped = read(bytes, |point| {
+    let skipped = read(bytes, &mut Names::default(), |point| {
         let entity = format!("{} {} {}", point.entity.service, point.entity.instance, point.entity.node);
         points.push((
             entity,
@@ -198,7 +198,7 @@ fn the_resource_may_come_after_its_metrics_and_broken_bytes_are_an_error() {
     crate::proto::put_field(&mut turned, 1, &[scopes, resource].concat());
     assert_eq!(all(&turned), all(&bytes));
     for cut in 1..bytes.len() {
-        assert!(read(&bytes[..cut], |_| {}).is_err(), "{cut}");
+        assert!(read(&bytes[..cut], &mut Names::default(), |_| {}).is_err(), "{cut}");
     }
 }
 
@@ -217,7 +217,7 @@ proptest! {
         bytes[at] = byte;
         bytes.truncate(bytes.len() - cut % 3 * (cut % bytes.len()) / 2);
         let mut points = 0;
-        let read = read(&bytes, |_| points += 1);
+        let read = read(&bytes, &mut Names::default(), |_| points += 1);
         if let Ok(counted) = count_data_points(&bytes) {
             prop_assert!(read.is_ok() && points <= counted);
         }
