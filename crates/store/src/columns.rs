@@ -315,7 +315,9 @@ mod tests {
         let mut texts = FewTexts::default();
         let mut column = |words: &[&str]| {
             let mut numbers = Int32Builder::new();
-            words.iter().for_each(|word| numbers.append_option(texts.optional_number(word)));
+            for word in words {
+                numbers.append_option(texts.optional_number(word));
+            }
             texts.column(numbers)
         };
         let (first, second) = (column(&["a", "b", "", "a"]), column(&["c", "b"]));

@@ -191,8 +191,7 @@ fn read_fields<'a>(
 }
 
 /// One attribute: into the known ones, and into the columns of those that somebody wants.
-///
-/// Always inline: most attributes are looked at and left, and a call costs a quarter of that.
+#[expect(clippy::inline_always, reason = "most attributes are looked at and left, and a call costs a quarter of that")]
 #[inline(always)]
 pub(super) fn attribute(
     raw: &[u8],
