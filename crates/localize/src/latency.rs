@@ -185,7 +185,9 @@ fn statistic(test: &Test<'_>, block_of: &[usize], least: f64) -> Statistic {
     // Cells come in order, so those of a block come together.
     for cells in test.baseline.chunk_by(|a, b| block_of[a.0] == block_of[b.0]) {
         let mut block = Pile::default();
-        cells.iter().for_each(|(_, sums)| block.add(sums));
+        for (_, sums) in cells {
+            block.add(sums);
+        }
         if block.n > 0 {
             blocks.push(block);
         }

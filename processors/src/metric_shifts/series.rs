@@ -54,7 +54,9 @@ pub(super) fn identity(point: &MetricPoint<'_>, into: &mut Vec<u8>) {
         into.extend_from_slice(part.as_bytes());
     };
     let entity = &point.entity;
-    [&entity.service, &entity.instance, &entity.node, &entity.part].into_iter().for_each(|part| add(part));
+    for part in [&entity.service, &entity.instance, &entity.node, &entity.part] {
+        add(part);
+    }
     add(point.name);
     for (key, value) in point.attributes.pairs() {
         add(key);

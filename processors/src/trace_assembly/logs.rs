@@ -106,7 +106,9 @@ impl WaitingLogs {
         if lines.held as usize >= 2 * limits.per_trace.max(1) {
             let mut earliest = self.slab.take(lines);
             self.bytes -= lines.cut(&mut earliest, limits.per_trace, &self.symbols) * LINE_BYTES;
-            earliest.into_iter().for_each(|line| self.slab.push(lines, line));
+            for line in earliest {
+                self.slab.push(lines, line);
+            }
         }
         true
     }
