@@ -46,8 +46,8 @@ impl Counts {
                     cells[step as usize * blocks + block] += traces * share;
                 }
             }
-            if now > 0.0 {
-                form.shares.iter().for_each(|&(step, share)| window[step as usize] += now * share);
+            for &(step, share) in form.shares.iter().filter(|_| now > 0.0) {
+                window[step as usize] += now * share;
             }
         }
         for (cell, step, traces) in forms.loose_before(split) {

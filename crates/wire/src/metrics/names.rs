@@ -314,7 +314,9 @@ mod tests {
         assert_eq!(names.0.len(), 3);
         names.find(&"x".repeat(LONGEST_NAME + 1), "");
         assert_eq!(names.0.len(), 3);
-        (0..3 * MOST_NAMES).for_each(|n| assert!(names.find(&format!("flood{n}"), "").is_none()));
+        for n in 0..3 * MOST_NAMES {
+            assert!(names.find(&format!("flood{n}"), "").is_none());
+        }
         assert!(names.0.len() <= MOST_NAMES);
     }
 
