@@ -8,6 +8,7 @@ mod detect;
 mod determinism;
 mod investigate;
 mod null;
+mod ownership;
 mod scenarios;
 mod sdk;
 mod shutdown;

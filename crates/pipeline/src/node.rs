@@ -200,6 +200,11 @@ pub trait Component: DeserializeOwned + Serialize + JsonSchema + Default + Clone
     fn virtual_clock(&self) -> bool {
         false
     }
+    /// Whether it reads files beside the configuration: then a reload hands it its configuration also when that is the
+    /// same, so that the files are read again. Its node must take that live.
+    fn reads_files(&self) -> bool {
+        false
+    }
     /// Builds one copy of the node. Processors of scope `Trace` are built once a shard.
     fn build(&self, cx: &Context) -> Result<Box<Self::Node>, NodeError>;
 }
@@ -218,6 +223,8 @@ pub trait Configured<N: ?Sized>: Send + Sync {
     fn memory_limit(&self) -> Option<u64>;
     /// See [`Component::virtual_clock`].
     fn virtual_clock(&self) -> bool;
+    /// See [`Component::reads_files`].
+    fn reads_files(&self) -> bool;
     /// See [`Component::build`].
     fn build(&self, cx: &Context) -> Result<Box<N>, NodeError>;
     /// The config struct, for [`Processor::reconfigure`].
@@ -249,6 +256,10 @@ impl<C: Component> Configured<C::Node> for C {
 
     fn virtual_clock(&self) -> bool {
         Component::virtual_clock(self)
+    }
+
+    fn reads_files(&self) -> bool {
+        Component::reads_files(self)
     }
 
     fn build(&self, cx: &Context) -> Result<Box<C::Node>, NodeError> {
