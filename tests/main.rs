@@ -6,6 +6,7 @@ mod cli;
 mod demo;
 mod detect;
 mod determinism;
+mod discovery;
 mod investigate;
 mod null;
 mod ownership;

@@ -18,6 +18,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::boards::{AlertBoard, ChangeBoard, InvestigatorBoard, SaidBoard};
+use crate::names::NameBoard;
 use crate::stats::NodeStats;
 
 /// What all nodes of one running graph share.
@@ -40,6 +41,8 @@ pub struct Shared {
     pub changes: ChangeBoard,
     /// Alerts that were posted.
     pub alerts: AlertBoard,
+    /// Names of addresses.
+    pub names: NameBoard,
     /// What the last verdicts said.
     pub said: SaidBoard,
     /// Nodes that answer questions.
@@ -127,6 +130,7 @@ impl Shared {
             incidents: IncidentBoard::default(),
             changes: ChangeBoard::default(),
             alerts: AlertBoard::default(),
+            names: NameBoard::default(),
             said: SaidBoard::default(),
             investigators: InvestigatorBoard::default(),
             listening: Mutex::default(),

@@ -45,6 +45,10 @@ pub(crate) fn changes(old: &Graph, new: &Graph) -> Result<GraphChanges, ReloadEr
         if before.part.json() == after.part.json() && !reads_files {
             continue;
         }
+        let watches = matches!(&before.part, Part::Processor(config) if config.watches());
+        if watches || matches!(&after.part, Part::Processor(config) if config.watches()) {
+            return Err(ReloadError::NeedsRestart(after.name.clone()));
+        }
         let Part::Processor(config) = &after.part else {
             return Err(ReloadError::NeedsRestart(after.name.clone()));
         };

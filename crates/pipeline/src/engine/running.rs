@@ -22,7 +22,7 @@ use super::stage::{Observe, Stage, StageNode};
 use crate::config::Config;
 use crate::context::{Context, Outlet, Shared, SharedOptions, Stop};
 use crate::graph::{Graph, Part};
-use crate::node::{Exporter, NodeError, Receiver};
+use crate::node::{Exporter, NodeError, Receiver, Watcher};
 use crate::stats::NodeStats;
 
 /// Sees what global nodes make: incidents, verdicts, patch requests, and the merged slices that they were made from.
@@ -121,6 +121,7 @@ pub struct Running {
     handle: Handle,
     receivers: JoinSet<(String, Result<(), NodeError>)>,
     exporters: JoinSet<(String, Result<(), NodeError>)>,
+    watchers: JoinSet<()>,
     ticker: Option<tokio::task::JoinHandle<()>>,
     threads: Vec<JoinHandle<()>>,
     stop: Stop,
@@ -152,6 +153,7 @@ struct Parts {
     shared: Arc<Shared>,
     board: StatsBoard,
     receivers: Vec<(Context, Box<dyn Receiver>)>,
+    watchers: Vec<Box<dyn Watcher>>,
     front: Vec<Stage>,
     shards: Vec<Stage>,
     global: Stage,
@@ -191,6 +193,7 @@ impl<'a> Builder<'a> {
     }
 
     fn build(mut self, tap: Option<Tap>) -> Result<Parts, StartError> {
+        let watchers = self.watchers()?;
         // One copy of the front stage for each thread that may run a receiver's task at a time.
         let copies = tokio::runtime::Handle::current().metrics().num_workers() + 1;
         let (front, shard, global) = (self.plan.front.clone(), self.plan.shard.clone(), self.plan.global.clone());
@@ -216,11 +219,26 @@ impl<'a> Builder<'a> {
             shared: self.shared,
             board: self.board,
             receivers,
+            watchers,
             front,
             shards,
             global,
             exporters,
         })
+    }
+
+    fn watchers(&mut self) -> Result<Vec<Box<dyn Watcher>>, StartError> {
+        let mut watchers = Vec::new();
+        for node in 0..self.graph.nodes.len() {
+            let Part::Processor(config) = &self.graph.nodes[node].part else { continue };
+            if config.watches() {
+                let context = self.context(node, 0);
+                let watcher = config.watcher(&context);
+                let failed = |source| StartError { node: context.node().to_owned(), source };
+                watchers.extend(watcher.map_err(failed)?);
+            }
+        }
+        Ok(watchers)
     }
 
     fn stage(&mut self, nodes: &[usize], shard: usize) -> Result<Stage, StartError> {
@@ -316,6 +334,10 @@ impl Parts {
                 (context.node().to_owned(), result)
             });
         }
+        let mut watchers = JoinSet::new();
+        for watcher in self.watchers {
+            watchers.spawn(watcher.run());
+        }
         let ticker = (!self.shared.clock().is_virtual()).then(|| ticker(Arc::clone(&front)));
         let handle = Handle {
             inner: Arc::new(Inner {
@@ -331,6 +353,7 @@ impl Parts {
             handle,
             receivers,
             exporters: exporter_tasks,
+            watchers,
             ticker,
             threads,
             stop,
@@ -430,6 +453,7 @@ impl Running {
         while let Some(result) = self.receivers.join_next().await {
             self.note(result, errors);
         }
+        self.watchers.shutdown().await;
         if let Some(ticker) = self.ticker.take() {
             ticker.abort();
             // Aborted on purpose; waiting makes sure that its share of the front is gone.
