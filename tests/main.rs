@@ -10,6 +10,7 @@ mod discovery;
 mod investigate;
 mod null;
 mod ownership;
+mod restart;
 mod scenarios;
 mod sdk;
 mod shutdown;

@@ -176,7 +176,8 @@ impl Verdict {
         self.ring.lock().mark_sick(&incident.incident_key, sick);
         let over = incident.status == Status::Resolved;
         let new = self.open.insert(incident.incident_key.clone(), sick.first).is_none();
-        if over || new || self.config.every_revision {
+        // The verdicts of before a restart were made then.
+        if !out.is_recall() && (over || new || self.config.every_revision) {
             // A window that somebody gave is judged as it was given, and an alert's from before it fired: the first
             // symptoms tell the most. Another one is judged by its newest part.
             let selected = self.ring.lock().select(&incident.incident_key, !sick.detected);

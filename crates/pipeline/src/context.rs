@@ -167,10 +167,15 @@ impl Context {
 
     /// A context for tests of a single node: 15 s slices, a virtual clock, a small budget.
     pub fn for_test(node: &str) -> Self {
+        Self::for_test_in(node, Path::new("backtrail-data"))
+    }
+
+    /// The same with a `data_dir` of the test's own.
+    pub fn for_test_in(node: &str, data_dir: &Path) -> Self {
         let options = SharedOptions {
             grid: SliceGrid { origin: UnixNano(0), length: std::time::Duration::from_secs(15) },
             allowed_lateness: std::time::Duration::from_secs(10),
-            data_dir: PathBuf::from("backtrail-data"),
+            data_dir: data_dir.to_owned(),
             config_digest: String::new(),
             memory_limit: 64 << 20,
             symbol_cap: 10_000,

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::boards::{StatsBoard, Status};
+use super::checkpoint::Store;
 use super::exporters;
 use super::front::{Front, ReceiverInlet};
 use super::gather::Gather;
@@ -145,6 +146,7 @@ struct Builder<'a> {
     shared: Arc<Shared>,
     shards: usize,
     board: StatsBoard,
+    checkpoint: bool,
 }
 
 /// Everything built, nothing running.
@@ -158,6 +160,8 @@ struct Parts {
     shards: Vec<Stage>,
     global: Stage,
     exporters: Vec<(Context, Box<dyn Exporter>)>,
+    /// Counters of the checkpoint, if there is one.
+    checkpoint: Option<Arc<NodeStats>>,
 }
 
 impl<'a> Builder<'a> {
@@ -182,7 +186,8 @@ impl<'a> Builder<'a> {
         for node in &config.graph.nodes {
             board.reserve(&node.name);
         }
-        Self { graph: &config.graph, plan, shared, shards, board }
+        let checkpoint = service.checkpoint.enabled;
+        Self { graph: &config.graph, plan, shared, shards, board, checkpoint }
     }
 
     fn context(&mut self, node: usize, shard: usize) -> Context {
@@ -214,7 +219,13 @@ impl<'a> Builder<'a> {
                 exporters.push((context.clone(), built(&context, config.build(&context))?));
             }
         }
+        let checkpoint = self.remembers().then(|| {
+            let stats = Arc::<NodeStats>::default();
+            self.board.add("service.checkpoint", Arc::clone(&stats));
+            stats
+        });
         Ok(Parts {
+            checkpoint,
             plan: self.plan,
             shared: self.shared,
             board: self.board,
@@ -225,6 +236,15 @@ impl<'a> Builder<'a> {
             global,
             exporters,
         })
+    }
+
+    /// Whether closed slices are kept for a restart: somebody learns from them, and time is the machine's.
+    fn remembers(&self) -> bool {
+        let learns = |node: &usize| {
+            let part = &self.graph.nodes[*node].part;
+            matches!(part, Part::Processor(config) if !config.accepts().common(SLICES).is_empty())
+        };
+        self.checkpoint && !self.shared.clock().is_virtual() && self.plan.global.iter().any(learns)
     }
 
     fn watchers(&mut self) -> Result<Vec<Box<dyn Watcher>>, StartError> {
@@ -299,7 +319,16 @@ impl Parts {
         let gather = self.plan.has_gather().then(|| {
             let (tx, rx) = mpsc::channel(CHANNEL * shards.max(1));
             let (grid, lateness) = (self.shared.grid, self.shared.allowed_lateness);
-            let gather = Gather::new(grid, lateness, self.global, shards + 1, exporter_senders.clone());
+            let mut gather = Gather::new(grid, lateness, self.global, shards + 1, exporter_senders.clone());
+            let stats = self.checkpoint.take();
+            let store = stats.and_then(|stats| Store::open(&config.service.checkpoint, &self.shared, stats));
+            if let Some(mut store) = store {
+                let past = store.read(self.shared.clock().now());
+                let (keeper, write) = store.start();
+                // Joined after the global thread, which hands it the last slices.
+                threads.push(thread("checkpoint".to_owned(), write));
+                gather = gather.remember(past, keeper);
+            }
             threads.push(thread("global".to_owned(), move || gather.run(rx)));
             tx
         });
