@@ -94,7 +94,7 @@ fn findings(service: &Service) -> Vec<(&'static str, String, &'static str)> {
         let message = format!("'max_symbols' of service cannot be {}", service.max_symbols);
         found.push(("max_symbols", message, "write a whole number from 1 to 16777216"));
     }
-    let day = std::time::Duration::from_secs(24 * 3600);
+    let day = std::time::Duration::from_hours(24);
     if service.checkpoint.keep.0.is_zero() || service.checkpoint.keep.0 > day {
         let message = format!("'checkpoint.keep' of service cannot be {}", service.checkpoint.keep);
         found.push((

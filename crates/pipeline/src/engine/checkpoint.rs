@@ -39,7 +39,7 @@ const WAITING: usize = 64;
 /// Most bytes that a file unpacks to.
 const MOST_UNPACKED: u64 = 1 << 30;
 /// How far ahead of the clock a slice may end: another machine wrote it, or the clock was set back.
-const MOST_AHEAD: Duration = Duration::from_secs(60);
+const MOST_AHEAD: Duration = Duration::from_mins(1);
 
 /// A closed slice, as it stands in a file.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
