@@ -54,6 +54,25 @@ fn every_shipped_configuration_is_valid() {
 }
 
 #[test]
+fn every_configuration_that_judges_does_it_by_all_signals() {
+    let mut judging = 0;
+    for entry in std::fs::read_dir(root().join("examples")).expect("examples").flatten() {
+        let text = std::fs::read_to_string(entry.path()).expect("readable");
+        if !text.contains("  verdict:") {
+            continue;
+        }
+        judging += 1;
+        let output =
+            backtrail(root(), &["graph", "--format", "text", "--config", entry.path().to_str().expect("UTF-8")]);
+        let graph = self::text(&output.stdout);
+        for node in ["edge_aggregation", "ochiai", "log_motifs", "metric_shifts", "anomaly_trigger", "verdict"] {
+            assert!(graph.contains(node), "{} has no {node}:\n{graph}", entry.path().display());
+        }
+    }
+    assert!(judging >= 5, "{judging}");
+}
+
+#[test]
 fn an_otelcol_tail_sampling_block_works_as_it_is() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let config = "receivers:

@@ -25,8 +25,8 @@
 //! ```
 //!
 //! `backtrail replay --from 2022-08-22T03:53:00Z --to 2022-08-22T03:56:00Z` sets `window: { start: ..., end: ... }`;
-//! then the other detectors rest. Limits: the tests take a weighted count for as many observations, so heavy upstream
-//! sampling makes them too sure; nothing of the past survives a restart, so the warm-up begins anew.
+//! then the other detectors rest. The past survives a restart (`service.checkpoint`). Limits: the tests take a weighted
+//! count for as many observations, so heavy upstream sampling makes them too sure.
 
 mod alerts;
 mod clusters;

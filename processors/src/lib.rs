@@ -12,6 +12,7 @@ pub mod metric_shifts;
 pub mod ochiai;
 mod remembered;
 pub mod route_normalization;
+pub mod service_discovery;
 mod slices;
 pub mod tail_sampling;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub const PROCESSORS: &[Kind<dyn Processor>] = &[
     node::processor::<metric_shifts::Config>(),
     node::processor::<ochiai::Config>(),
     node::processor::<route_normalization::Config>(),
+    node::processor::<service_discovery::Config>(),
     node::processor::<tail_sampling::Config>(),
     node::processor::<trace_assembly::Config>(),
     node::processor::<verdict::Config>(),

@@ -11,6 +11,7 @@ use backtrail_model::span::{Origin, SpanFlags, SpanKind, SpanRecord};
 use backtrail_model::symbols::SymbolKind;
 use backtrail_model::time::{Tick, UnixNano};
 use backtrail_model::trace::{NO_SPAN, TraceBatch, TraceFlags, TraceHead};
+use backtrail_pipeline::node::Reconfigured;
 use backtrail_pipeline::{Component, Context, Emit, Processor};
 
 /// A span in words. Times in microseconds since the epoch.
@@ -194,6 +195,13 @@ pub(crate) struct Node {
 pub(crate) fn node<C: Component<Node = dyn Processor>>(cx: &Context, config: &C) -> Node {
     let cx = Context::new(C::NAME, 0, Arc::default(), Arc::clone(cx.shared()));
     Node { accepts: config.accepts(), processor: config.build(&cx).expect("builds"), cx }
+}
+
+impl Node {
+    /// Hands the node a configuration, as a reload does.
+    pub(crate) fn reconfigure<C: Component>(&mut self, config: &C) -> Reconfigured {
+        self.processor.reconfigure(config)
+    }
 }
 
 /// Processors one after the other, driven by hand: what one emits goes to the next, signals that a node does not accept

@@ -6,6 +6,8 @@
 //! one for each incident and suspect, when the incident is over or when two revisions in a row are sure of the same
 //! suspect.
 //!
+//! With `ownership` the owners of suspects are named, and only what they hold is a candidate for a patch.
+//!
 //! Where traces are few, new log statements, shifted series and the alert rank the services. Changes (from a file, or
 //! posted) are suspects too: the commit, deploy or flag that explains what is wrong, or "no commit".
 //!
@@ -16,6 +18,7 @@
 //!     baseline: 60m
 //!     every_revision: true
 //!     changes: { file: /etc/backtrail/changes.yaml, max_age: 24h }
+//!     ownership: { file: /etc/backtrail/ownership.yaml }
 //!     capsules: { enabled: false, max_count: 100, max_bytes: 1GiB }
 //!     patch_request: { enabled: true, min_confidence: medium, flag_prefix: fix_, max_lines: 200 }
 //! ```
@@ -34,10 +37,12 @@ mod config;
 mod inputs;
 mod investigation;
 mod known;
+mod ownership;
 mod quiets;
 mod requests;
 mod ring;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
@@ -45,11 +50,11 @@ use backtrail_model::data::{Batch, Data};
 use backtrail_model::incident::{DetectorKind, Incident, Status};
 use backtrail_model::signal::{Signal, Signals};
 use backtrail_model::time::{Slice, SliceGrid, Tick, UnixNano};
-use backtrail_pipeline::node::Finding;
+use backtrail_pipeline::node::{Finding, Reconfigured};
 use backtrail_pipeline::{Component, Context, Emit, NodeError, Processor, Scope};
 use parking_lot::Mutex;
 
-pub use self::config::{Capsules, Changes, Confidence, Config, Requests};
+pub use self::config::{Capsules, Changes, Confidence, Config, Owners, Requests};
 use self::inputs::Bench;
 use self::investigation::Investigation;
 use self::quiets::Quiets;
@@ -75,17 +80,19 @@ impl Component for Config {
         self.problems()
     }
 
+    fn reads_files(&self) -> bool {
+        self.changes.file.is_some() || self.ownership != Owners::default()
+    }
+
     fn build(&self, cx: &Context) -> Result<Box<dyn Processor>, NodeError> {
         let grid = cx.grid();
         let ring = Arc::new(Mutex::new(Ring::new(slices(self.window.0, grid), slices(self.baseline.0, grid))));
         let bench = Arc::new(Bench::new(self, cx)?);
-        let investigation = Arc::new(Investigation::new(Arc::clone(&ring), Arc::clone(&bench)));
-        let asked: Weak<Investigation> = Arc::downgrade(&investigation);
-        cx.shared().investigators.register(asked);
+        let investigation = registered(&ring, &bench, cx);
         Ok(Box::new(Verdict {
             ring,
             bench,
-            _investigation: investigation,
+            investigation,
             desk: Desk::new(self.patch_request.clone()),
             open: BTreeMap::new(),
             quiets: BTreeMap::new(),
@@ -95,6 +102,14 @@ impl Component for Config {
     }
 }
 
+/// Whoever asks the pipeline is answered by this ring and this bench, as long as the answer is held.
+fn registered(ring: &Arc<Mutex<Ring>>, bench: &Arc<Bench>, cx: &Context) -> Arc<Investigation> {
+    let investigation = Arc::new(Investigation::new(Arc::clone(ring), Arc::clone(bench)));
+    let asked: Weak<Investigation> = Arc::downgrade(&investigation);
+    cx.shared().investigators.register(asked);
+    investigation
+}
+
 /// The node.
 struct Verdict {
     config: Config,
@@ -102,7 +117,7 @@ struct Verdict {
     ring: Arc<Mutex<Ring>>,
     bench: Arc<Bench>,
     /// Held for the board, which does not.
-    _investigation: Arc<Investigation>,
+    investigation: Arc<Investigation>,
     desk: Desk,
     /// Open incidents, by key, with their opening slices.
     open: BTreeMap<String, Slice>,
@@ -137,6 +152,27 @@ impl Processor for Verdict {
         }
         Ok(())
     }
+
+    /// Its files are read again. One that cannot be read changes nothing: slices and incidents are worth more than a
+    /// setting.
+    fn reconfigure(&mut self, new: &dyn Any) -> Reconfigured {
+        let Some(new) = new.downcast_ref::<Config>() else { return Reconfigured::Rebuild };
+        match Bench::new(new, &self.cx) {
+            Ok(bench) => {
+                let grid = self.cx.grid();
+                self.ring.lock().resize(slices(new.window.0, grid), slices(new.baseline.0, grid));
+                self.bench = Arc::new(bench);
+                self.investigation = registered(&self.ring, &self.bench, &self.cx);
+                self.desk.reconfigure(new.patch_request.clone());
+                self.config = new.clone();
+            }
+            Err(error) => {
+                self.cx.stats().note("reload_failed", 1);
+                tracing::error!(node = self.cx.node(), %error, "kept the old configuration");
+            }
+        }
+        Reconfigured::Live
+    }
 }
 
 impl Verdict {
@@ -145,13 +181,17 @@ impl Verdict {
         self.ring.lock().mark_sick(&incident.incident_key, sick);
         let over = incident.status == Status::Resolved;
         let new = self.open.insert(incident.incident_key.clone(), sick.first).is_none();
-        if over || new || self.config.every_revision {
+        // The verdicts of before a restart were made then.
+        if !out.is_recall() && (over || new || self.config.every_revision) {
             // A window that somebody gave is judged as it was given, and an alert's from before it fired: the first
             // symptoms tell the most. Another one is judged by its newest part.
             let selected = self.ring.lock().select(&incident.incident_key, !sick.detected);
             let quiets = self.quiets.entry(incident.incident_key.clone()).or_default();
-            let (judgement, verdict) = self.bench.judge(&self.bench.inputs(incident.clone(), selected), quiets);
-            if let Some(request) = self.desk.consider(&verdict, &judgement, over) {
+            let inputs = self.bench.inputs(incident.clone(), selected);
+            let (judgement, verdict) = self.bench.judge(&inputs, quiets);
+            let request = self.desk.consider(&verdict, &judgement, over, &inputs);
+            out.note("unowned_suspects", self.desk.take_unowned());
+            if let Some(request) = request {
                 out.derive(Data::Verdict(Arc::new(verdict)));
                 out.derive(Data::PatchRequest(Arc::new(request)));
             } else {

@@ -34,6 +34,8 @@ fn pages() -> Result<Vec<(String, String)>, Failure> {
     for (name, schema) in schemas::documents() {
         pages.push((format!("outputs/{name}.schema.json"), serde_json::to_string_pretty(&schema)? + "\n"));
     }
+    let ownership = schemars::schema_for!(backtrail_model::ownership::File);
+    pages.push(("inputs/ownership.v1.schema.json".to_owned(), serde_json::to_string_pretty(&ownership)? + "\n"));
     Ok(pages)
 }
 

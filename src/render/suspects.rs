@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use backtrail_model::verdict::{Entity, Evidence, Supports, Suspect, Verdict};
+use backtrail_model::verdict::{Entity, Evidence, Supports, Suspect, SuspectOwner, Verdict};
 
 use super::table::Table;
 use super::text::{bar, count, fit, hanging};
@@ -73,10 +73,22 @@ pub(crate) fn case(verdict: &Verdict, suspect: &Suspect, paint: Paint) -> String
         let head = if i == 0 { "  parts    " } else { "           " };
         let _ = writeln!(text, "{head}{part:<16} {value:.2} {}", bar(value, 20));
     }
+    if let Some(owner) = verdict.owner_of(&suspect.entity) {
+        let _ = writeln!(text, "{}", hanging("  owner    ", &self::owner(owner), WIDTH));
+    }
     let mine: Vec<&Evidence> = verdict.evidence.iter().filter(|found| suspect.why.contains(&found.id)).collect();
     evidence(&mut text, "  for      ", &mine, Supports::For, paint);
     evidence(&mut text, "  against  ", &mine, Supports::Against, paint);
     text
+}
+
+/// Team, repository, folder, and whom CODEOWNERS names beside the team.
+fn owner(owner: &SuspectOwner) -> String {
+    let others: Vec<&str> = owner.owners.iter().filter(|name| **name != owner.team).map(String::as_str).collect();
+    let place: Vec<&str> =
+        [owner.repository.as_str()].into_iter().chain(owner.paths.iter().map(String::as_str)).collect();
+    let known = [owner.team.clone(), place.join(" "), others.join(", ")];
+    known.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// Parts of a score, greatest first.

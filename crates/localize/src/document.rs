@@ -42,6 +42,7 @@ pub fn verdict(incident: &Incident, judgement: &Judgement, provenance: Provenanc
         propagation: judgement.propagation.clone(),
         evidence: judgement.evidence.clone(),
         ruled_out: judgement.ruled_out.clone(),
+        owners: Vec::new(),
         next_actions: next_actions(judgement),
         limits: judgement.limits.clone(),
         provenance,
@@ -60,7 +61,7 @@ fn next_actions(judgement: &Judgement) -> Vec<NextAction> {
     let mut out = vec![action(format!("look at the exemplar traces of {service}{place}"), "none", "")];
     if judgement.confidence.level == "high" {
         out.push(action(format!("roll back or switch off what changed last in {service}"), "medium", "approval"));
-        out.push(action(format!("ask for a guarded patch of {service}"), "low", "tests and approval"));
+        out.push(action(ask_for_patch(service), "low", "tests and approval"));
     } else {
         out.push(action("wait for the next slices: the verdict is revised as they arrive".into(), "none", ""));
     }
@@ -70,6 +71,11 @@ fn next_actions(judgement: &Judgement) -> Vec<NextAction> {
         out.push(action(what, "none", ""));
     }
     out
+}
+
+/// The action that becomes a patch request.
+pub fn ask_for_patch(service: &str) -> String {
+    format!("ask for a guarded patch of {service}")
 }
 
 /// What a patch request needs beyond the verdict. The judgement gives the first two, the configuration the rest.
@@ -136,6 +142,7 @@ pub fn patch_request(verdict: &Verdict, context: &PatchContext) -> Option<PatchR
             must_add_telemetry: telemetry(service, &operation, &flag),
             patch_must_be_guarded_by_flag: flag,
         },
+        target: None,
         ask: ask(service, &operation),
         suspect_ref: suspect_ref(verdict, first),
         budget: context.budget.clone(),

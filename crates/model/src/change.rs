@@ -106,6 +106,9 @@ pub struct Change {
     /// The commit.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub commit: String,
+    /// The repository of the commit and its files; "" when that is not known.
+    #[serde(skip_serializing_if = "String::is_empty", alias = "repo")]
+    pub repository: String,
     /// The image.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub image: String,
@@ -147,6 +150,7 @@ impl Change {
             &mut self.service,
             &mut self.version,
             &mut self.commit,
+            &mut self.repository,
             &mut self.image,
             &mut self.subject,
             &mut self.author,

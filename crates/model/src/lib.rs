@@ -1,5 +1,5 @@
 //! Plain data that flows through backtrail: spans, traces, logs, edges, spectra, log motifs, incidents, suspects, verdicts, patch
-//! requests, changes, alerts, with time and identifiers. No I/O and no component logic; everything else depends on this crate.
+//! requests, changes, alerts, owners, with time and identifiers. No I/O and no component logic; everything else depends on this crate.
 
 pub mod ack;
 pub mod alert;
@@ -16,6 +16,7 @@ pub mod log;
 pub mod log_motifs;
 pub mod metrics;
 pub mod moment;
+pub mod ownership;
 pub mod patch_request;
 pub mod paths;
 pub mod signal;

@@ -160,6 +160,32 @@ pub struct Redaction {
     pub replaced: u64,
 }
 
+/// Something that telemetry or a change names and a patch may not touch.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct LeftOut {
+    /// A file, as it was named; with the commit if it comes from a change.
+    pub what: String,
+    /// Why not.
+    pub why: String,
+}
+
+/// Where a patch may be made: a patch outside of it is denied.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Target {
+    /// The repository.
+    pub repository: String,
+    /// The folder in it; "" for all of it.
+    pub path_prefix: String,
+    /// The branch to start from; "" for the repository's default.
+    pub default_branch: String,
+    /// The team that owns it.
+    pub team: String,
+    /// Who CODEOWNERS says owns the files of `code_context`, of the folder if there are none.
+    pub owners: Vec<String>,
+    /// Code and changes that were found and lie outside.
+    pub left_out: Vec<LeftOut>,
+}
+
 /// The patch request.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PatchRequest {
@@ -177,6 +203,9 @@ pub struct PatchRequest {
     pub code_context: CodeContext,
     /// What to respect.
     pub constraints: Constraints,
+    /// Where the patch may be made; absent when nobody said who owns what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// What is asked for.
     pub ask: Vec<String>,
     /// The suspect.

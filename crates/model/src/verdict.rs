@@ -165,6 +165,24 @@ pub struct Impact {
     pub says: String,
 }
 
+/// Who owns a suspect.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SuspectOwner {
+    /// The suspect.
+    pub entity: Entity,
+    /// The team that owns its service.
+    pub team: String,
+    /// The repository.
+    pub repository: String,
+    /// Its files in the repository, the service's folder if it names none; empty when their place is not known.
+    pub paths: Vec<String>,
+    /// Who CODEOWNERS says owns them.
+    pub owners: Vec<String>,
+    /// Why a patch of it is no candidate; "" when it is one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub outside: String,
+}
+
 /// A step that a person or the consumer can take.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct NextAction {
@@ -228,6 +246,9 @@ pub struct Verdict {
     pub evidence: Vec<Evidence>,
     /// Found innocent.
     pub ruled_out: Vec<RuledOut>,
+    /// Who owns the suspects, in their order; those that nobody is known to own are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<SuspectOwner>,
     /// What to do next.
     pub next_actions: Vec<NextAction>,
     /// What limits the verdict: missing signals, late spans, overflow.
@@ -242,5 +263,10 @@ impl Verdict {
     /// The suspects of one kind, best first.
     pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Suspect> {
         self.suspects.iter().filter(move |suspect| suspect.entity.kind == kind)
+    }
+
+    /// Who owns a suspect, if that is known.
+    pub fn owner_of(&self, entity: &Entity) -> Option<&SuspectOwner> {
+        self.owners.iter().find(|owner| owner.entity == *entity)
     }
 }

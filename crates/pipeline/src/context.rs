@@ -18,6 +18,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::boards::{AlertBoard, ChangeBoard, InvestigatorBoard, SaidBoard};
+use crate::names::NameBoard;
 use crate::stats::NodeStats;
 
 /// What all nodes of one running graph share.
@@ -40,6 +41,8 @@ pub struct Shared {
     pub changes: ChangeBoard,
     /// Alerts that were posted.
     pub alerts: AlertBoard,
+    /// Names of addresses.
+    pub names: NameBoard,
     /// What the last verdicts said.
     pub said: SaidBoard,
     /// Nodes that answer questions.
@@ -134,6 +137,7 @@ impl Shared {
             incidents: IncidentBoard::default(),
             changes: ChangeBoard::default(),
             alerts: AlertBoard::default(),
+            names: NameBoard::default(),
             said: SaidBoard::default(),
             investigators: InvestigatorBoard::default(),
             listening: Mutex::default(),
@@ -176,10 +180,15 @@ impl Context {
 
     /// A context for tests of a single node: 15 s slices, a virtual clock, a small budget.
     pub fn for_test(node: &str) -> Self {
+        Self::for_test_in(node, Path::new("backtrail-data"))
+    }
+
+    /// The same with a `data_dir` of the test's own.
+    pub fn for_test_in(node: &str, data_dir: &Path) -> Self {
         let options = SharedOptions {
             grid: SliceGrid { origin: UnixNano(0), length: std::time::Duration::from_secs(15) },
             allowed_lateness: std::time::Duration::from_secs(10),
-            data_dir: PathBuf::from("backtrail-data"),
+            data_dir: data_dir.to_owned(),
             config_digest: String::new(),
             memory_limit: 64 << 20,
             symbol_cap: 10_000,

@@ -14,6 +14,7 @@ pub struct Emit<'a> {
     stats: &'a NodeStats,
     arrival: UnixNano,
     hold: &'a mut UnixNano,
+    recall: bool,
 }
 
 impl<'a> Emit<'a> {
@@ -24,7 +25,19 @@ impl<'a> Emit<'a> {
         arrival: UnixNano,
         hold: &'a mut UnixNano,
     ) -> Self {
-        Self { queue, stats, arrival, hold }
+        Self { queue, stats, arrival, hold, recall: false }
+    }
+
+    /// The same for slices of before a restart: nothing leaves the graph.
+    #[must_use]
+    pub(crate) fn recalling(self, recall: bool) -> Self {
+        Self { recall, ..self }
+    }
+
+    /// Whether this is the past, of before a restart, told again: a node learns from it as it did then, and need not make
+    /// what would only leave the graph.
+    pub const fn is_recall(&self) -> bool {
+        self.recall
     }
 
     /// Sends on a batch whose items the node had accepted: they count as sent.

@@ -6,6 +6,7 @@ pub mod context;
 pub mod emit;
 pub mod engine;
 pub mod graph;
+pub mod names;
 pub mod node;
 pub mod service;
 pub mod stats;
@@ -15,6 +16,6 @@ pub use context::Context;
 pub use emit::Emit;
 pub use node::{
     Component, Components, Configured, Exporter, Finding, Implied, Kind, NodeError, Processor, Receiver, Reconfigured,
-    Scope, exporter, processor, receiver,
+    Scope, Watcher, exporter, processor, receiver,
 };
 pub use units::{ByteSize, Duration, Ratio, Secret};

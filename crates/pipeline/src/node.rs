@@ -119,6 +119,14 @@ pub enum Reconfigured {
     Rebuild,
 }
 
+/// Looks at something outside of the telemetry (files, DNS) beside a processor, which may do neither, and tells its copies
+/// through a board of the shared state. There is one for each node, whatever the number of its copies.
+#[async_trait]
+pub trait Watcher: Send {
+    /// Watches until the graph is drained; then it is dropped where it waits.
+    async fn run(self: Box<Self>);
+}
+
 /// Where results leave.
 #[async_trait]
 pub trait Exporter: Send {
@@ -200,6 +208,20 @@ pub trait Component: DeserializeOwned + Serialize + JsonSchema + Default + Clone
     fn virtual_clock(&self) -> bool {
         false
     }
+    /// Whether it reads files beside the configuration: then a reload hands it its configuration also when that is the
+    /// same, so that the files are read again. Its node must take that live.
+    fn reads_files(&self) -> bool {
+        false
+    }
+    /// What watches the outside for the node. Called once, before any copy is built; a node with a watcher is not
+    /// reconfigured but restarted.
+    fn watcher(&self, _cx: &Context) -> Result<Option<Box<dyn Watcher>>, NodeError> {
+        Ok(None)
+    }
+    /// Whether [`Component::watcher`] gives one.
+    fn watches(&self) -> bool {
+        false
+    }
     /// Builds one copy of the node. Processors of scope `Trace` are built once a shard.
     fn build(&self, cx: &Context) -> Result<Box<Self::Node>, NodeError>;
 }
@@ -218,6 +240,12 @@ pub trait Configured<N: ?Sized>: Send + Sync {
     fn memory_limit(&self) -> Option<u64>;
     /// See [`Component::virtual_clock`].
     fn virtual_clock(&self) -> bool;
+    /// See [`Component::reads_files`].
+    fn reads_files(&self) -> bool;
+    /// See [`Component::watcher`].
+    fn watcher(&self, cx: &Context) -> Result<Option<Box<dyn Watcher>>, NodeError>;
+    /// See [`Component::watches`].
+    fn watches(&self) -> bool;
     /// See [`Component::build`].
     fn build(&self, cx: &Context) -> Result<Box<N>, NodeError>;
     /// The config struct, for [`Processor::reconfigure`].
@@ -249,6 +277,18 @@ impl<C: Component> Configured<C::Node> for C {
 
     fn virtual_clock(&self) -> bool {
         Component::virtual_clock(self)
+    }
+
+    fn reads_files(&self) -> bool {
+        Component::reads_files(self)
+    }
+
+    fn watcher(&self, cx: &Context) -> Result<Option<Box<dyn Watcher>>, NodeError> {
+        Component::watcher(self, cx)
+    }
+
+    fn watches(&self) -> bool {
+        Component::watches(self)
     }
 
     fn build(&self, cx: &Context) -> Result<Box<C::Node>, NodeError> {

@@ -13,7 +13,7 @@ use crate::units::{ByteSize, Duration};
 pub struct Service {
     /// The admin listener: health, metrics, status.
     pub admin: Admin,
-    /// Where windows, the patch queue and the last status are kept.
+    /// Where windows, the patch queue, the checkpoint and the last status are kept.
     pub data_dir: String,
     /// Shard threads; 0 means one for each core. The number never changes a result.
     pub shards: usize,
@@ -29,10 +29,25 @@ pub struct Service {
     pub shutdown_timeout: Duration,
     /// Bytes of received bodies that may be held at a time; past it, senders are told to come again.
     pub memory_limit: ByteSize,
+    /// Closed slices on disk, so that a restart knows the quiet past.
+    pub checkpoint: Checkpoint,
     /// Distinct strings of each kind (services, operations, functions ...) that are told apart; the rest is "(other)".
     pub max_symbols: usize,
     /// The pipelines, by name.
     pub pipelines: BTreeMap<String, Pipeline>,
+}
+
+/// `service.checkpoint`: closed slices are written to `<data_dir>/checkpoint` as they close, and read when the pipeline
+/// starts, so that incidents are noticed and judged by the past from before a restart. A replay keeps none.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Checkpoint {
+    /// Whether slices are kept.
+    pub enabled: bool,
+    /// For how long: as much as `verdict` has of window and baseline, and `anomaly_trigger` of history.
+    pub keep: Duration,
+    /// Most bytes on disk; past it the oldest slices go.
+    pub max_bytes: ByteSize,
 }
 
 /// `service.admin`.
@@ -61,6 +76,12 @@ impl Default for Admin {
     }
 }
 
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self { enabled: true, keep: Duration::from_secs(75 * 60), max_bytes: ByteSize(256 << 20) }
+    }
+}
+
 impl Default for Service {
     fn default() -> Self {
         Self {
@@ -72,6 +93,7 @@ impl Default for Service {
             allowed_lateness: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(30),
             memory_limit: ByteSize(512 << 20),
+            checkpoint: Checkpoint::default(),
             max_symbols: 100_000,
             pipelines: BTreeMap::new(),
         }

@@ -4,7 +4,7 @@
 //! capsule: "BTCAPSULE" version:u8 | crc32c of the payload:u32 (little endian) | payload: zstd of postcard
 //! ```
 //!
-//! A capsule is named after the verdict. It holds slices, changes and settings, and the document that was made of them,
+//! A capsule is named after the verdict. It holds slices, changes, owners and settings, and the document that was made of them,
 //! so a replay can say whether it got the same one.
 
 use std::fs;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use backtrail_model::change::Change;
 use backtrail_model::incident::Incident;
+use backtrail_model::ownership::Ownership;
 use backtrail_model::time::Slice;
 use backtrail_model::verdict::Verdict;
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ use super::quiets::Quiets;
 use super::ring::Selected;
 
 const MAGIC: &[u8; 9] = b"BTCAPSULE";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const HEADER: usize = MAGIC.len() + 1 + 4;
 /// Ends the name of a capsule.
 const EXTENSION: &str = "capsule";
@@ -71,6 +72,7 @@ struct Payload {
     selected: Selected,
     settings: Settings,
     changes: String,
+    ownership: Option<Arc<Ownership>>,
     document: String,
 }
 
@@ -91,9 +93,9 @@ impl Capsule {
         let damaged = |why: String| Problem::Damaged(why).of(path);
         let changes: Vec<Arc<Change>> =
             serde_json::from_str(&payload.changes).map_err(|error| damaged(error.to_string()))?;
-        let Payload { mut incident, opened, selected, settings, document, .. } = payload;
+        let Payload { mut incident, opened, selected, settings, ownership, document, .. } = payload;
         incident.opened = opened;
-        Ok(Self { inputs: Inputs { incident, selected, changes, settings }, document })
+        Ok(Self { inputs: Inputs { incident, selected, changes, ownership, settings }, document })
     }
 
     /// Judges again.
@@ -212,6 +214,7 @@ fn pack(inputs: &Inputs, verdict: &Verdict) -> Result<Vec<u8>, Box<dyn std::erro
         selected: inputs.selected.clone(),
         settings: inputs.settings.clone(),
         changes: serde_json::to_string(&inputs.changes)?,
+        ownership: inputs.ownership.clone(),
         document: serde_json::to_string(verdict)?,
     };
     let payload = zstd::encode_all(&*postcard::to_allocvec(&payload)?, LEVEL)?;

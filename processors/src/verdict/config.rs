@@ -23,6 +23,8 @@ pub struct Config {
     pub max_suspects: usize,
     /// Changes as suspects.
     pub changes: Changes,
+    /// Who owns what.
+    pub ownership: Owners,
     /// Whether the inputs of verdicts are kept, so that they can be judged again.
     pub capsules: Capsules,
     /// When and how a verdict becomes a patch request.
@@ -49,10 +51,22 @@ pub struct Capsules {
 #[serde(deny_unknown_fields, default)]
 pub struct Changes {
     /// A file of changes, JSON or YAML: a list, or an object with `changes`, or with `commits`, `deploys` and `flags`.
-    /// Read when the pipeline starts.
+    /// Read when the pipeline starts and on a reload.
     pub file: Option<PathBuf>,
     /// How long before the window a change can be to be a suspect.
     pub max_age: Duration,
+}
+
+/// Who owns what: the owners are named with the suspects, and a patch is asked for only of what its owner holds. Read
+/// when the pipeline starts and on a reload.
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Owners {
+    /// `ownership.yaml`: team, repository and folder by service. With it, nobody is asked for a patch of a service that it
+    /// does not name.
+    pub file: Option<PathBuf>,
+    /// A CODEOWNERS file, as GitHub and GitLab read it, for services that name none of their own.
+    pub codeowners: Option<PathBuf>,
 }
 
 /// When and how a verdict becomes a patch request.
@@ -106,6 +120,7 @@ impl Default for Config {
             latency_quantile: Ratio(0.99),
             max_suspects: 10,
             changes: Changes::default(),
+            ownership: Owners::default(),
             capsules: Capsules::default(),
             patch_request: Requests::default(),
         }

@@ -7,6 +7,7 @@ use backtrail_localize::refine::{Known, refine};
 use backtrail_localize::{Judgement, Options, document, judge_with};
 use backtrail_model::change::Change;
 use backtrail_model::incident::Incident;
+use backtrail_model::ownership::Ownership;
 use backtrail_model::span::SpanRecord;
 use backtrail_model::spectra::Entry;
 use backtrail_model::time::UnixNano;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::capsule::Keeper;
 use super::config::Config;
 use super::known::{alert_of, changes_of_file, recent};
+use super::ownership;
 use super::quiets::Quiets;
 use super::ring::Selected;
 
@@ -25,6 +27,7 @@ pub(super) struct Bench {
     config: Config,
     /// Changes of the configured file.
     changes: Vec<Arc<Change>>,
+    ownership: Option<Arc<Ownership>>,
     keeper: Keeper,
     cx: Context,
 }
@@ -33,6 +36,7 @@ impl Bench {
     pub(super) fn new(config: &Config, cx: &Context) -> Result<Self, NodeError> {
         Ok(Self {
             changes: changes_of_file(&config.changes)?,
+            ownership: ownership::read(&config.ownership, cx)?,
             keeper: Keeper::new(&config.capsules, cx.data_dir()),
             config: config.clone(),
             cx: cx.clone(),
@@ -54,7 +58,10 @@ impl Bench {
     /// The inputs of the verdict on a revision of an incident.
     pub(super) fn inputs(&self, incident: Incident, selected: Selected) -> Inputs {
         let posted = self.cx.shared().changes.all();
-        let changes = recent(&self.changes, &posted, &incident, self.config.changes.max_age.0);
+        let mut changes = recent(&self.changes, &posted, &incident, self.config.changes.max_age.0);
+        if let Some(known) = &self.ownership {
+            changes = changes.into_iter().map(|change| ownership::attribute(change, known)).collect();
+        }
         let begin = selected.first.map_or(incident.window.start_unix_nano, |first| self.cx.grid().start(first));
         let settings = Settings {
             engine: concat!("backtrail ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -66,7 +73,7 @@ impl Bench {
             among: None,
             capsules: self.keeper.dir().map(|dir| dir.display().to_string()),
         };
-        Inputs { incident, selected, changes, settings }
+        Inputs { incident, selected, changes, ownership: self.ownership.clone(), settings }
     }
 }
 
@@ -98,13 +105,15 @@ pub(super) struct Inputs {
     pub(super) selected: Selected,
     /// The changes that can be suspects.
     pub(super) changes: Vec<Arc<Change>>,
+    /// Who owns what, if that is configured.
+    pub(super) ownership: Option<Arc<Ownership>>,
     pub(super) settings: Settings,
 }
 
 impl Inputs {
     /// Judges. Nothing but the inputs is looked at; `quiets` only saves work.
     pub(super) fn verdict(&self, quiets: &mut Quiets) -> (Judgement, Verdict) {
-        let Self { incident, selected, changes, settings } = self;
+        let Self { incident, selected, changes, ownership, settings } = self;
         let endpoint = &incident.endpoint;
         let entry = Entry { service: Arc::from(&*endpoint.service), route: Arc::from(&*endpoint.route) };
         let sampled_share = sampled_share(selected);
@@ -137,6 +146,9 @@ impl Inputs {
             late_spans: incident.window.late,
         };
         let mut verdict = document::verdict(incident, &judgement, provenance);
+        if let Some(known) = ownership {
+            ownership::state(&mut verdict, known, changes);
+        }
         if let Some(dir) = &settings.capsules {
             verdict.reproduce = format!("backtrail replay --verdict {} {dir}", verdict.id);
         }

@@ -9,10 +9,14 @@ use backtrail_model::patch_request::{Budget, PatchRequest};
 use backtrail_model::verdict::{Entity, Verdict};
 
 use super::config::{Confidence, Requests};
+use super::inputs::Inputs;
+use super::ownership;
 
 /// Decides which verdicts become requests: at most one for each incident and suspect.
 pub(super) struct Desk {
     config: Requests,
+    /// Requests that were due and have nobody to go to.
+    unowned: u64,
     cases: BTreeMap<String, Case>,
 }
 
@@ -26,12 +30,29 @@ struct Case {
 
 impl Desk {
     pub(super) fn new(config: Requests) -> Self {
-        Self { config, cases: BTreeMap::new() }
+        Self { config, unowned: 0, cases: BTreeMap::new() }
+    }
+
+    /// Takes changed settings; what was asked for stays asked for.
+    pub(super) fn reconfigure(&mut self, config: Requests) {
+        self.config = config;
+    }
+
+    /// Requests that were not made because nobody owns the suspect.
+    pub(super) fn take_unowned(&mut self) -> u64 {
+        std::mem::take(&mut self.unowned)
     }
 
     /// The request that follows from a verdict, if one does: at the end of the incident (`over`) when it is sure enough,
-    /// before that when this and the revision before it are highly sure of the same suspect.
-    pub(super) fn consider(&mut self, verdict: &Verdict, judgement: &Judgement, over: bool) -> Option<PatchRequest> {
+    /// before that when this and the revision before it are highly sure of the same suspect. Where it is known who owns what
+    /// and nobody owns the suspect, there is nobody to ask.
+    pub(super) fn consider(
+        &mut self,
+        verdict: &Verdict,
+        judgement: &Judgement,
+        over: bool,
+        inputs: &Inputs,
+    ) -> Option<PatchRequest> {
         if !self.config.enabled {
             return None;
         }
@@ -48,7 +69,16 @@ impl Desk {
         if !due || !case.asked.insert(suspect.entity.clone()) {
             return None;
         }
-        self.request(verdict, judgement)
+        let ownership = inputs.ownership.as_deref();
+        if ownership.is_some_and(|known| known.is_unowned(&suspect.entity.service)) {
+            self.unowned += 1;
+            return None;
+        }
+        let mut request = self.request(verdict, judgement)?;
+        if let Some(known) = ownership {
+            ownership::confine(&mut request, known, &inputs.changes);
+        }
+        Some(request)
     }
 
     fn request(&self, verdict: &Verdict, judgement: &Judgement) -> Option<PatchRequest> {

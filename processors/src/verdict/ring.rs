@@ -116,6 +116,11 @@ impl Ring {
         Self { window, baseline, slices: BTreeMap::new(), sick: BTreeMap::new() }
     }
 
+    /// From now on `window` slices are judged by `baseline` slices.
+    pub(super) fn resize(&mut self, window: u64, baseline: u64) {
+        (self.window, self.baseline) = (window, baseline);
+    }
+
     pub(super) fn add_edges(&mut self, part: &Arc<EdgeSlice>) {
         self.slices.entry(part.slice).or_default().edges.push(Arc::clone(part));
     }

@@ -11,6 +11,8 @@ use super::*;
 use crate::testing::{Chain, Span, documented, node, traces};
 use crate::{anomaly_trigger, edge_aggregation, ochiai};
 
+mod owners;
+
 const SLICE_MICROS: u64 = 15_000_000;
 
 /// What is wrong with cart's callee.

@@ -94,6 +94,19 @@ fn findings(service: &Service) -> Vec<(&'static str, String, &'static str)> {
         let message = format!("'max_symbols' of service cannot be {}", service.max_symbols);
         found.push(("max_symbols", message, "write a whole number from 1 to 16777216"));
     }
+    let day = std::time::Duration::from_hours(24);
+    if service.checkpoint.keep.0.is_zero() || service.checkpoint.keep.0 > day {
+        let message = format!("'checkpoint.keep' of service cannot be {}", service.checkpoint.keep);
+        found.push((
+            "checkpoint.keep",
+            message,
+            "write up to 24h; verdict and anomaly_trigger look back 75m by default",
+        ));
+    }
+    if service.checkpoint.max_bytes < ByteSize(1 << 20) {
+        let message = format!("'checkpoint.max_bytes' of service cannot be {}", service.checkpoint.max_bytes);
+        found.push(("checkpoint.max_bytes", message, "write 1MiB or more, or checkpoint: { enabled: false }"));
+    }
     if service.data_dir.trim().is_empty() {
         found.push(("data_dir", "'data_dir' of service is empty".to_owned(), "such as data_dir: ./backtrail-data"));
     }

@@ -7,6 +7,7 @@ use backtrail_model::data::{Batch, Data};
 use backtrail_model::time::{Slice, SliceGrid, Tick, UnixNano};
 use tokio::sync::mpsc;
 
+use super::checkpoint::{Keeper, Kept};
 use super::plan::{GlobalEntry, Target};
 use super::shard::Changes;
 use super::stage::Stage;
@@ -35,6 +36,8 @@ pub(crate) struct Gather {
     /// The first slice that metrics may fall into: they come as they were received, so without it a graph that is sent
     /// nothing else would close nothing.
     raw_from: Option<Slice>,
+    /// Keeps closed slices for a restart.
+    keeper: Option<Keeper>,
 }
 
 /// A gap longer than this many slices is jumped instead of ticked through.
@@ -49,7 +52,36 @@ impl Gather {
         exporters: Vec<mpsc::Sender<Batch>>,
     ) -> Self {
         let marks = vec![UnixNano(0); sources];
-        Self { grid, lateness, stage, exporters, marks, pending: BTreeMap::new(), next: None, raw_from: None }
+        Self {
+            grid,
+            lateness,
+            stage,
+            exporters,
+            marks,
+            pending: BTreeMap::new(),
+            next: None,
+            raw_from: None,
+            keeper: None,
+        }
+    }
+
+    /// Tells the nodes the past, and keeps what comes from now on.
+    pub(crate) fn remember(mut self, past: Vec<Kept>, keeper: Keeper) -> Self {
+        let (mut slices, mut unknown) = (0, 0);
+        for kept in past {
+            unknown += self.stage.recall(kept.parts, self.tick_at(kept.slice));
+            slices += 1;
+        }
+        keeper.recalled(slices, unknown);
+        self.stage.keep_slices();
+        self.keeper = Some(keeper);
+        self
+    }
+
+    /// The tick that closes a slice.
+    fn tick_at(&self, slice: Slice) -> Tick {
+        let end = self.grid.end(slice);
+        Tick { arrival: end.plus(self.lateness), watermark: end }
     }
 
     /// Runs until every source is gone; then the rest is released and everything closes.
@@ -104,9 +136,11 @@ impl Gather {
                 self.stage.observe(&batch);
                 self.feed(entry, batch);
             }
-            let end = self.grid.end(slice);
-            self.stage.tick(Tick { arrival: end.plus(self.lateness), watermark: end });
+            self.stage.tick(self.tick_at(slice));
             self.send();
+            if let Some(keeper) = &self.keeper {
+                keeper.keep(slice, self.stage.take_kept());
+            }
             slice = self.after(slice, watermark);
             self.next = Some(slice);
         }
@@ -180,11 +214,17 @@ mod tests {
     use backtrail_model::signal::{Signal, Signals};
     use parking_lot::Mutex;
 
+    use std::sync::atomic::Ordering;
+
     use super::*;
     use crate::context::Context;
     use crate::emit::Emit;
+    use crate::engine::checkpoint::Store;
+    use crate::engine::plan::Route;
     use crate::engine::stage::StageNode;
     use crate::node::{NodeError, Processor};
+    use crate::service::Checkpoint;
+    use crate::stats::NodeStats;
 
     fn part(slice: u64, count: u64) -> (GlobalEntry, Batch) {
         let mut motifs = LogMotifSlice::new(Slice(slice));
@@ -235,5 +275,82 @@ mod tests {
         gather.take(GlobalEntry::Node(0), Batch::derived(metrics, UnixNano(100_000_000_000)));
         gather.release(UnixNano(125_000_000_000));
         assert_eq!(*seen.lock(), ["metrics", "105", "120"]);
+    }
+
+    /// Makes a slice of edges of each slice of motifs, and notes what it learns and whether that is the past.
+    struct Learner(Arc<Mutex<Vec<String>>>);
+
+    impl Processor for Learner {
+        fn process(&mut self, batch: Batch, out: &mut Emit<'_>) -> Result<(), NodeError> {
+            let slice = slice_of(&batch.data).expect("a slice");
+            self.0.lock().push(format!(
+                "{} {}{}",
+                slice.0,
+                batch.data.signal(),
+                if out.is_recall() { " again" } else { "" }
+            ));
+            if matches!(batch.data, Data::LogMotifs(_)) {
+                out.derive(Data::Edges(Arc::new(backtrail_model::edges::EdgeSlice::new(slice))));
+            }
+            out.pass(batch);
+            Ok(())
+        }
+    }
+
+    /// A node that makes edges, one that sees both, and an exporter behind them.
+    fn learning(
+        dir: &std::path::Path,
+    ) -> (Gather, Arc<Mutex<Vec<String>>>, Vec<Arc<NodeStats>>, mpsc::Receiver<Batch>) {
+        let seen = Arc::<Mutex<Vec<String>>>::default();
+        let both = Signals::of(&[Signal::LogMotifs, Signal::Edges]);
+        let node = |name: &str, accepts, target| {
+            let (context, seen) = (Context::for_test_in(name, dir), Arc::clone(&seen));
+            let routes = vec![Route { signals: both, target }];
+            StageNode { context, accepts, routes, sources: Vec::new(), processor: Box::new(Learner(seen)) }
+        };
+        let maker = node("maker", Signals::of(&[Signal::LogMotifs]), Target::Local(1));
+        let judge = node("judge", both, Target::Exporter(0));
+        let stats = [&maker, &judge].map(|node| Arc::clone(node.context.stats())).to_vec();
+        let (tx, rx) = mpsc::channel(100);
+        let grid = maker.context.grid();
+        (Gather::new(grid, Duration::from_secs(10), Stage::new(vec![maker, judge]), 1, vec![tx]), seen, stats, rx)
+    }
+
+    #[test]
+    fn a_restart_tells_the_nodes_the_past_again_and_nothing_of_it_leaves() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let cx = Context::for_test_in("x", dir.path());
+        let run = |slices: std::ops::Range<u64>| {
+            let (gather, seen, stats, mut rx) = learning(dir.path());
+            let counters = Arc::<NodeStats>::default();
+            let mut store = Store::open(&Checkpoint::default(), cx.shared(), Arc::clone(&counters)).expect("opens");
+            let past = store.read(UnixNano(110 * 15_000_000_000));
+            let (keeper, write) = store.start();
+            let mut gather = gather.remember(past, keeper);
+            let told = stats.iter().map(|stats| stats.accepted.load(Ordering::Relaxed)).sum::<u64>();
+            assert!(told == 0 && rx.try_recv().is_err(), "the past leaves nothing behind");
+            for slice in slices {
+                let (_, batch) = part(slice, 1);
+                gather.take(GlobalEntry::Node(0), batch);
+                gather.release(cx.grid().end(Slice(slice)).plus(Duration::from_secs(1)));
+            }
+            drop(gather);
+            write();
+            let left = std::iter::from_fn(|| rx.try_recv().ok()).count();
+            (std::mem::take(&mut *seen.lock()), left, counters)
+        };
+        let (first, left, counters) = run(100..102);
+        let of = |slice: u64| ["log_motifs", "edges", "log_motifs"].map(|signal| format!("{slice} {signal}"));
+        assert_eq!(first.len(), 6, "{first:?}");
+        assert!(of(100).iter().all(|line| first.contains(line)), "{first:?}");
+        assert_eq!((left, counters.sent.load(Ordering::Relaxed)), (4, 2));
+        let (second, left, counters) = run(105..106);
+        let again: Vec<String> = first.iter().map(|line| format!("{line} again")).collect();
+        let (mut told, mut known) = (second[..6].to_vec(), again);
+        told.sort();
+        known.sort();
+        assert_eq!(told, known);
+        assert!(second[6..].iter().all(|line| line.starts_with("105 ") && !line.ends_with("again")), "{second:?}");
+        assert_eq!((left, counters.notes()["recalled_slices"]), (2, 2));
     }
 }

@@ -4,6 +4,7 @@
 //! task, `Trace` processors on shard threads, `Global` processors on one thread behind the gather.
 
 mod boards;
+mod checkpoint;
 mod exporters;
 mod front;
 mod gather;

@@ -41,8 +41,13 @@ pub(crate) fn changes(old: &Graph, new: &Graph) -> Result<GraphChanges, ReloadEr
     let plan = Plan::new(new);
     let (mut front, mut shard, mut global) = (Vec::new(), Vec::new(), Vec::new());
     for (index, (before, after)) in old.nodes.iter().zip(&new.nodes).enumerate() {
-        if before.part.json() == after.part.json() {
+        let reads_files = matches!(&after.part, Part::Processor(config) if config.reads_files());
+        if before.part.json() == after.part.json() && !reads_files {
             continue;
+        }
+        let watches = matches!(&before.part, Part::Processor(config) if config.watches());
+        if watches || matches!(&after.part, Part::Processor(config) if config.watches()) {
+            return Err(ReloadError::NeedsRestart(after.name.clone()));
         }
         let Part::Processor(config) = &after.part else {
             return Err(ReloadError::NeedsRestart(after.name.clone()));

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::boards::{StatsBoard, Status};
+use super::checkpoint::Store;
 use super::exporters;
 use super::front::{Front, ReceiverInlet};
 use super::gather::Gather;
@@ -22,7 +23,7 @@ use super::stage::{Observe, Stage, StageNode};
 use crate::config::Config;
 use crate::context::{Context, Outlet, Shared, SharedOptions, Stop};
 use crate::graph::{Graph, Part};
-use crate::node::{Exporter, NodeError, Receiver};
+use crate::node::{Exporter, NodeError, Receiver, Watcher};
 use crate::stats::NodeStats;
 
 /// Sees what global nodes make: incidents, verdicts, patch requests, and the merged slices that they were made from.
@@ -121,6 +122,7 @@ pub struct Running {
     handle: Handle,
     receivers: JoinSet<(String, Result<(), NodeError>)>,
     exporters: JoinSet<(String, Result<(), NodeError>)>,
+    watchers: JoinSet<()>,
     ticker: Option<tokio::task::JoinHandle<()>>,
     threads: Vec<JoinHandle<()>>,
     stop: Stop,
@@ -144,6 +146,7 @@ struct Builder<'a> {
     shared: Arc<Shared>,
     shards: usize,
     board: StatsBoard,
+    checkpoint: bool,
 }
 
 /// Everything built, nothing running.
@@ -152,10 +155,13 @@ struct Parts {
     shared: Arc<Shared>,
     board: StatsBoard,
     receivers: Vec<(Context, Box<dyn Receiver>)>,
+    watchers: Vec<Box<dyn Watcher>>,
     front: Vec<Stage>,
     shards: Vec<Stage>,
     global: Stage,
     exporters: Vec<(Context, Box<dyn Exporter>)>,
+    /// Counters of the checkpoint, if there is one.
+    checkpoint: Option<Arc<NodeStats>>,
 }
 
 impl<'a> Builder<'a> {
@@ -180,7 +186,8 @@ impl<'a> Builder<'a> {
         for node in &config.graph.nodes {
             board.reserve(&node.name);
         }
-        Self { graph: &config.graph, plan, shared, shards, board }
+        let checkpoint = service.checkpoint.enabled;
+        Self { graph: &config.graph, plan, shared, shards, board, checkpoint }
     }
 
     fn context(&mut self, node: usize, shard: usize) -> Context {
@@ -191,6 +198,7 @@ impl<'a> Builder<'a> {
     }
 
     fn build(mut self, tap: Option<Tap>) -> Result<Parts, StartError> {
+        let watchers = self.watchers()?;
         // One copy of the front stage for each thread that may run a receiver's task at a time.
         let copies = tokio::runtime::Handle::current().metrics().num_workers() + 1;
         let (front, shard, global) = (self.plan.front.clone(), self.plan.shard.clone(), self.plan.global.clone());
@@ -211,16 +219,46 @@ impl<'a> Builder<'a> {
                 exporters.push((context.clone(), built(&context, config.build(&context))?));
             }
         }
+        let checkpoint = self.remembers().then(|| {
+            let stats = Arc::<NodeStats>::default();
+            self.board.add("service.checkpoint", Arc::clone(&stats));
+            stats
+        });
         Ok(Parts {
+            checkpoint,
             plan: self.plan,
             shared: self.shared,
             board: self.board,
             receivers,
+            watchers,
             front,
             shards,
             global,
             exporters,
         })
+    }
+
+    /// Whether closed slices are kept for a restart: somebody learns from them, and time is the machine's.
+    fn remembers(&self) -> bool {
+        let learns = |node: &usize| {
+            let part = &self.graph.nodes[*node].part;
+            matches!(part, Part::Processor(config) if !config.accepts().common(SLICES).is_empty())
+        };
+        self.checkpoint && !self.shared.clock().is_virtual() && self.plan.global.iter().any(learns)
+    }
+
+    fn watchers(&mut self) -> Result<Vec<Box<dyn Watcher>>, StartError> {
+        let mut watchers = Vec::new();
+        for node in 0..self.graph.nodes.len() {
+            let Part::Processor(config) = &self.graph.nodes[node].part else { continue };
+            if config.watches() {
+                let context = self.context(node, 0);
+                let watcher = config.watcher(&context);
+                let failed = |source| StartError { node: context.node().to_owned(), source };
+                watchers.extend(watcher.map_err(failed)?);
+            }
+        }
+        Ok(watchers)
     }
 
     fn stage(&mut self, nodes: &[usize], shard: usize) -> Result<Stage, StartError> {
@@ -281,7 +319,16 @@ impl Parts {
         let gather = self.plan.has_gather().then(|| {
             let (tx, rx) = mpsc::channel(CHANNEL * shards.max(1));
             let (grid, lateness) = (self.shared.grid, self.shared.allowed_lateness);
-            let gather = Gather::new(grid, lateness, self.global, shards + 1, exporter_senders.clone());
+            let mut gather = Gather::new(grid, lateness, self.global, shards + 1, exporter_senders.clone());
+            let stats = self.checkpoint.take();
+            let store = stats.and_then(|stats| Store::open(&config.service.checkpoint, &self.shared, stats));
+            if let Some(mut store) = store {
+                let past = store.read(self.shared.clock().now());
+                let (keeper, write) = store.start();
+                // Joined after the global thread, which hands it the last slices.
+                threads.push(thread("checkpoint".to_owned(), write));
+                gather = gather.remember(past, keeper);
+            }
             threads.push(thread("global".to_owned(), move || gather.run(rx)));
             tx
         });
@@ -316,6 +363,10 @@ impl Parts {
                 (context.node().to_owned(), result)
             });
         }
+        let mut watchers = JoinSet::new();
+        for watcher in self.watchers {
+            watchers.spawn(watcher.run());
+        }
         let ticker = (!self.shared.clock().is_virtual()).then(|| ticker(Arc::clone(&front)));
         let handle = Handle {
             inner: Arc::new(Inner {
@@ -331,6 +382,7 @@ impl Parts {
             handle,
             receivers,
             exporters: exporter_tasks,
+            watchers,
             ticker,
             threads,
             stop,
@@ -430,6 +482,7 @@ impl Running {
         while let Some(result) = self.receivers.join_next().await {
             self.note(result, errors);
         }
+        self.watchers.shutdown().await;
         if let Some(ticker) = self.ticker.take() {
             ticker.abort();
             // Aborted on purpose; waiting makes sure that its share of the front is gone.

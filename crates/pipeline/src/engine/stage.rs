@@ -8,10 +8,12 @@ use backtrail_model::data::Batch;
 use backtrail_model::signal::Signals;
 use backtrail_model::time::{Tick, UnixNano};
 
+use super::checkpoint::Part;
 use super::plan::{Route, Target};
 use crate::context::Context;
 use crate::emit::Emit;
 use crate::node::{Configured, NodeError, Processor, Reconfigured};
+use crate::stats::NodeStats;
 
 /// One processor of a stage.
 pub(crate) struct StageNode {
@@ -32,6 +34,10 @@ pub(crate) struct Stage {
     outbox: VecDeque<(Target, Batch)>,
     /// Called with what a node emits (the global stage's tap).
     observe: Option<Observe>,
+    /// Closed slices since the last [`Stage::take_kept`], if they are wanted.
+    kept: Option<Vec<Part>>,
+    /// Counts what is recalled: it was counted when it happened.
+    recalled: Option<Arc<NodeStats>>,
 }
 
 /// A changed processor: its position in the stage and its new configuration.
@@ -42,7 +48,15 @@ pub(crate) type Observe = Box<dyn FnMut(&Batch, Signals) + Send>;
 
 impl Stage {
     pub(crate) fn new(nodes: Vec<StageNode>) -> Self {
-        Self { nodes, queue: VecDeque::new(), emitted: VecDeque::new(), outbox: VecDeque::new(), observe: None }
+        Self {
+            nodes,
+            queue: VecDeque::new(),
+            emitted: VecDeque::new(),
+            outbox: VecDeque::new(),
+            observe: None,
+            kept: None,
+            recalled: None,
+        }
     }
 
     pub(crate) fn observed(mut self, observe: Option<Observe>) -> Self {
@@ -50,8 +64,46 @@ impl Stage {
         self
     }
 
+    /// Keeps closed slices from now on.
+    pub(crate) fn keep_slices(&mut self) {
+        self.kept = Some(Vec::new());
+    }
+
+    /// Takes what was kept.
+    pub(crate) fn take_kept(&mut self) -> Vec<Part> {
+        self.kept.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Tells the nodes a slice of before a restart. They learn from it as they did then; what leaves the stage leaves
+    /// nothing behind, and no counter moves. Parts of nodes that are gone are left out: how many.
+    pub(crate) fn recall(&mut self, parts: Vec<Part>, tick: Tick) -> u64 {
+        self.recalled = Some(Arc::default());
+        let mut unknown = 0;
+        for part in parts {
+            let Some(at) = self.nodes.iter().position(|node| node.context.node() == part.node) else {
+                unknown += 1;
+                continue;
+            };
+            let made = part.made;
+            let batch = Batch::derived(part.into_data(), tick.arrival);
+            if made {
+                route(&self.nodes[at].routes, batch, &mut self.queue, &mut self.outbox);
+                self.drain();
+            } else {
+                self.feed(at, batch);
+            }
+        }
+        self.tick(tick);
+        self.outbox.clear();
+        self.recalled = None;
+        unknown
+    }
+
     /// Feeds a batch to a node and runs until nothing waits inside.
     pub(crate) fn feed(&mut self, node: usize, batch: Batch) {
+        if let Some(kept) = self.kept.as_mut().filter(|_| self.recalled.is_none()) {
+            kept.extend(Part::new(self.nodes[node].context.node(), false, &batch.data));
+        }
         self.queue.push_back((node, batch));
         self.drain();
     }
@@ -87,10 +139,11 @@ impl Stage {
             return;
         }
         let (items, arrival) = (batch.data.items(), batch.arrival);
-        let stats = Arc::clone(node.context.stats());
+        let stats = Arc::clone(self.recalled.as_ref().unwrap_or(node.context.stats()));
         stats.accept(items);
         let mut hold = UnixNano::MAX;
-        let result = node.processor.process(batch, &mut Emit::new(&mut self.emitted, &stats, arrival, &mut hold));
+        let mut out = Emit::new(&mut self.emitted, &stats, arrival, &mut hold).recalling(self.recalled.is_some());
+        let result = node.processor.process(batch, &mut out);
         stats.held.store(node.processor.held(), Ordering::Relaxed);
         if let Err(error) = result {
             self.emitted.clear();
@@ -110,10 +163,12 @@ impl Stage {
             let node = &mut self.nodes[at];
             let before = node.sources.iter().map(|&source: &usize| marks[source]).min();
             let watermark = before.unwrap_or(UnixNano::MAX).min(tick.watermark);
-            let stats = Arc::clone(node.context.stats());
+            let stats = Arc::clone(self.recalled.as_ref().unwrap_or(node.context.stats()));
             let mut hold = UnixNano::MAX;
             let now = Tick { arrival: tick.arrival, watermark };
-            let result = node.processor.tick(now, &mut Emit::new(&mut self.emitted, &stats, tick.arrival, &mut hold));
+            let mut out =
+                Emit::new(&mut self.emitted, &stats, tick.arrival, &mut hold).recalling(self.recalled.is_some());
+            let result = node.processor.tick(now, &mut out);
             stats.held.store(node.processor.held(), Ordering::Relaxed);
             if let Err(error) = result {
                 tracing::warn!(node = node.context.node(), %error, "tick failed");
@@ -128,8 +183,13 @@ impl Stage {
     fn route_emitted(&mut self, at: usize) {
         let node = &self.nodes[at];
         while let Some(batch) = self.emitted.pop_front() {
-            if let Some(observe) = &mut self.observe {
-                observe(&batch, node.accepts);
+            if self.recalled.is_none() {
+                if let Some(observe) = &mut self.observe {
+                    observe(&batch, node.accepts);
+                }
+                if let Some(kept) = self.kept.as_mut().filter(|_| !node.accepts.has(batch.data.signal())) {
+                    kept.extend(Part::new(node.context.node(), true, &batch.data));
+                }
             }
             route(&node.routes, batch, &mut self.queue, &mut self.outbox);
         }

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::context::{Clock, Context, Outlet, Stop};
 use crate::emit::Emit;
 use crate::graph::{Graph, GraphEdge, GraphNode, Part};
-use crate::node::{Component, Exporter, NodeError, Processor, Receiver, Reconfigured, Scope};
+use crate::node::{Component, Exporter, NodeError, Processor, Receiver, Reconfigured, Scope, Watcher};
 use crate::service::Service;
 
 const SECOND: u64 = 1_000_000_000;
@@ -41,10 +41,32 @@ struct Source {
 
 /// Counts spans by slice: a `Trace` node in the shape of the real ones.
 #[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "what a test wants of it")]
 struct Counter {
     label: String,
     needs_rebuild: bool,
     panics: bool,
+    reads_files: bool,
+    watches: bool,
+    #[serde(skip)]
+    watched: Seen<&'static str>,
+}
+
+/// Notes that it runs, and that it is dropped.
+struct Outlook(Seen<&'static str>);
+
+#[async_trait]
+impl Watcher for Outlook {
+    async fn run(self: Box<Self>) {
+        self.0.lock().push("runs");
+        std::future::pending().await
+    }
+}
+
+impl Drop for Outlook {
+    fn drop(&mut self) {
+        self.0.lock().push("dropped");
+    }
 }
 
 /// Collects what reaches it.
@@ -132,6 +154,15 @@ impl Component for Counter {
     }
     fn emits(&self) -> Signals {
         Signals::of(&[Signal::Spans, Signal::Edges])
+    }
+    fn reads_files(&self) -> bool {
+        self.reads_files
+    }
+    fn watches(&self) -> bool {
+        self.watches
+    }
+    fn watcher(&self, _: &Context) -> Result<Option<Box<dyn Watcher>>, NodeError> {
+        Ok(Some(Box::new(Outlook(Arc::clone(&self.watched)))))
     }
     fn build(&self, cx: &Context) -> Result<Box<dyn Processor>, NodeError> {
         Ok(Box::new(CounterNode { config: self.clone(), cx: cx.clone(), open: BTreeMap::new() }))
@@ -332,4 +363,37 @@ async fn a_reload_changes_settings_live_or_names_what_was_rebuilt() {
     assert!(error.to_string().contains("exporters.sink changed"), "{error}");
     running.stop();
     assert!(running.wait().await.clean);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_hands_a_node_that_reads_files_its_configuration_again() {
+    let source = Source { endless: true, spans: 1, ..Source::default() };
+    for reads_files in [false, true] {
+        let counter = Counter { reads_files, needs_rebuild: true, ..Counter::default() };
+        let same = || config(graph(&source, &counter, &Sink::default()), 1);
+        let running = start(same(), None).await.expect("starts");
+        let told = running.handle().reload(&same()).await.expect("nothing changed");
+        assert_eq!(told.len(), usize::from(reads_files));
+        running.stop();
+        assert!(running.wait().await.clean);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watcher_runs_beside_all_copies_of_its_node_until_the_graph_is_drained() {
+    let source = Source { endless: true, spans: 1, ..Source::default() };
+    let counter = Counter { watches: true, ..Counter::default() };
+    let running = start(config(graph(&source, &counter, &Sink::default()), 3), None).await.expect("starts");
+    for _ in 0..500 {
+        if counter.watched.lock().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+    assert_eq!(*counter.watched.lock(), ["runs"]);
+    let changed = Counter { label: "new".to_owned(), ..counter.clone() };
+    let error = running.handle().reload(&config(graph(&source, &changed, &Sink::default()), 3)).await;
+    assert!(error.expect_err("it is watched for").to_string().contains("needs a restart"));
+    running.stop();
+    assert!(running.wait().await.clean);
+    assert_eq!(*counter.watched.lock(), ["runs", "dropped"]);
 }
