@@ -109,7 +109,7 @@ fn of_code(entity: &Entity, ownership: &Ownership) -> Option<SuspectOwner> {
         paths.push(path.clone());
         owners
     } else {
-        outside = UNPLACED.to_owned();
+        UNPLACED.clone_into(&mut outside);
         Vec::new()
     };
     let owners: Vec<String> = owners.into_iter().map(str::to_owned).collect();

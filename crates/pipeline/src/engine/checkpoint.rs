@@ -164,7 +164,7 @@ impl Store {
         let mut kept = Vec::new();
         for (slice, path) in self.list() {
             if self.grid.end(slice) < now.minus(self.config.keep.0) {
-                self.remove(&path);
+                remove(&path);
                 continue;
             }
             let read = fs::read(&path).map_err(|error| error.to_string()).and_then(|bytes| {
@@ -236,15 +236,9 @@ impl Store {
                 break;
             }
             self.stats.note("removed_past_max_bytes", u64::from(!too_old));
-            self.remove(&path);
+            remove(&path);
             self.files.pop_front();
             sum -= bytes;
-        }
-    }
-
-    fn remove(&self, path: &Path) {
-        if let Err(error) = fs::remove_file(path) {
-            tracing::warn!(file = %path.display(), %error, "an old slice of the checkpoint stays");
         }
     }
 
@@ -254,7 +248,7 @@ impl Store {
         for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.extension().is_some_and(|extension| extension == "tmp") {
-                self.remove(&path);
+                remove(&path);
             }
             let name = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.split('-').next());
             if let Some(slice) = name.and_then(|name| name.parse().ok())
@@ -265,6 +259,12 @@ impl Store {
         }
         found.sort();
         found
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::warn!(file = %path.display(), %error, "an old slice of the checkpoint stays");
     }
 }
 

@@ -183,12 +183,19 @@ impl Stage {
     fn route_emitted(&mut self, at: usize) {
         let node = &self.nodes[at];
         while let Some(batch) = self.emitted.pop_front() {
-            if self.recalled.is_none() {
+            let made = Part::new(node.context.node(), true, &batch.data);
+            let made = made.filter(|_| !node.accepts.has(batch.data.signal()));
+            if self.recalled.is_some() {
+                // The slices that a node made then are told as they were then.
+                if made.is_some() {
+                    continue;
+                }
+            } else {
                 if let Some(observe) = &mut self.observe {
                     observe(&batch, node.accepts);
                 }
-                if let Some(kept) = self.kept.as_mut().filter(|_| !node.accepts.has(batch.data.signal())) {
-                    kept.extend(Part::new(node.context.node(), true, &batch.data));
+                if let Some(kept) = &mut self.kept {
+                    kept.extend(made);
                 }
             }
             route(&node.routes, batch, &mut self.queue, &mut self.outbox);

@@ -59,7 +59,7 @@ struct Outlook(Seen<&'static str>);
 impl Watcher for Outlook {
     async fn run(self: Box<Self>) {
         self.0.lock().push("runs");
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
