@@ -21,8 +21,10 @@ const QUANTILES: [f64; 4] = [0.5, 0.75, 0.9, 0.95];
 pub struct Finding {
     /// What was measured.
     pub key: TestKey,
-    /// Observations in the window.
+    /// Observations in the window ...
     pub n: u64,
+    /// ... and the traces that they come from.
+    pub traces: u64,
     /// Mean in the window, nanoseconds.
     pub mean_ns: f64,
     /// Observations in the baseline.
@@ -105,6 +107,7 @@ impl Finding {
         Self {
             key: test.key.clone(),
             n: test.window.n,
+            traces: test.window.traces,
             mean_ns: test.window.sum as f64 / test.window.n as f64,
             baseline_n: test.baseline_n,
             baseline_ns: 0.0,
@@ -144,6 +147,8 @@ fn collect<'a>(baseline: &Stretch<'a>, window: &Stretch<'a>) -> Vec<Test<'a>> {
     tests.into_values().filter(|test| test.baseline_n >= LEAST && test.window.n > 0).collect()
 }
 
+/// A trace is one observation, however often it passes, as in part C: a dozen calls of one request are slow together.
+/// It is taken to be as uncertain as a single call, which is as much as can be said without knowing how alike they are.
 fn statistic(test: &Test<'_>, block_of: &[usize]) -> Statistic {
     let mut blocks: BTreeMap<usize, TestSums> = BTreeMap::new();
     for &(cell, sums) in &test.baseline {
@@ -161,13 +166,13 @@ fn statistic(test: &Test<'_>, block_of: &[usize]) -> Statistic {
     let drift = if few {
         0.0
     } else {
-        let mut sizes: Vec<_> = blocks.iter().map(|block| (block.n as f64, 1.0)).collect();
+        let mut sizes: Vec<_> = blocks.iter().map(|block| (block.traces as f64, 1.0)).collect();
         let size = weighted_median(&mut sizes).unwrap_or(1.0);
         ((1.4826 * median(&|block| (mean_of(block) - mu).abs())).powi(2) - sd * sd / size).max(0.0)
     };
-    let n = test.window.n as f64;
+    let (n, traces) = (test.window.n as f64, test.window.traces as f64);
     let excess_mean = mean_of(&test.window) - mu;
-    let z = excess_mean / ((sd * sd / n + drift).sqrt() + CLOCK_NS);
+    let z = excess_mean / ((sd * sd / traces + drift).sqrt() + CLOCK_NS);
     let g = if z > 0.0 { count_evidence(&blocks, test) } else { 0.0 };
     Statistic { mu, excess_mean, n, z, g }
 }
@@ -175,7 +180,8 @@ fn statistic(test: &Test<'_>, block_of: &[usize]) -> Statistic {
 /// The same as counts, so that one huge span is not enough: the greatest G over the quantiles that the share above the
 /// blocks' `q`-quantile became more than `1 - q`. Limits and values are histogram buckets on both sides.
 fn count_evidence(blocks: &[TestSums], test: &Test<'_>) -> f64 {
-    let (n, window_n) = (test.baseline_n as f64, test.window.n as f64);
+    let traces = blocks.iter().map(|block| block.traces).sum::<u64>() as f64;
+    let (window_n, window_traces) = (test.window.n as f64, test.window.traces as f64);
     let mut best = 0.0_f64;
     for q in QUANTILES {
         let bucket = |block: &TestSums| f64::from(block.histogram.quantile_bucket(q).unwrap_or(0));
@@ -183,9 +189,9 @@ fn count_evidence(blocks: &[TestSums], test: &Test<'_>) -> f64 {
         let limit = weighted_median(&mut limits).unwrap_or(0.0) as u16;
         // By the definition of a quantile at most 1 - q lies above its bucket. Small blocks measure less than that (the
         // 0.95-quantile of five values is the greatest), so the bound is what a quiet window is held to.
-        let (normal, above) = (1.0 - q, test.window.histogram.count_above(limit) as f64);
-        if above > normal * window_n {
-            best = best.max(g_test(normal * n, n, above, window_n));
+        let (normal, above) = (1.0 - q, test.window.histogram.count_above(limit) as f64 / window_n);
+        if above > normal {
+            best = best.max(g_test(normal * traces, traces, above * window_traces, window_traces));
         }
     }
     best
@@ -235,4 +241,39 @@ fn deviation(sums: &TestSums) -> f64 {
 pub(crate) fn sick_edges(findings: &[Finding]) -> std::collections::BTreeSet<(Arc<str>, Arc<str>)> {
     let sick = findings.iter().filter(|finding| finding.sick);
     sick.filter_map(|f| f.key.callee.as_ref().map(|callee| (Arc::clone(&f.key.service), Arc::clone(callee)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use backtrail_model::Slice;
+    use backtrail_model::spectra::SpectraSlice;
+
+    use super::*;
+
+    /// A slice of 24 calls of so many milliseconds and some, `calls` in each trace.
+    fn slice(at: u64, millis: u64, calls: u64) -> SpectraSlice {
+        let key = TestKey { service: "db".into(), operation: "SELECT".into(), callee: None };
+        let mut slice = SpectraSlice::new(Slice(at));
+        let sums = slice.tests.entry(key).or_default();
+        for call in 0..24 {
+            let value = (millis + 50 * (call % 5)) * 1_000_000;
+            if call % calls == 0 { sums.record(value) } else { sums.record_again(value) }
+        }
+        slice
+    }
+
+    #[test]
+    fn two_slow_traces_are_two_observations_however_many_calls_they_make() {
+        let past: Vec<_> = (0..30).map(|at| slice(at, 300, 1)).collect();
+        let past = Stretch::new(&past.iter().collect::<Vec<_>>());
+        let judged = |calls: u64| {
+            let window = slice(40, 500, calls);
+            latency(&past, &Stretch::new(&[&window]), &[5], true).findings.remove(0)
+        };
+        let (alone, together) = (judged(1), judged(12));
+        assert_eq!((alone.n, alone.traces, together.n, together.traces), (24, 24, 24, 2));
+        // A mean of 2 instead of one of 24: the square root of a twelfth, but for the resolution of the clock.
+        assert!((together.z / alone.z - (1.0_f64 / 12.0).sqrt()).abs() < 0.01, "{} {}", alone.z, together.z);
+        assert!(together.g < alone.g / 6.0, "{} {}", alone.g, together.g);
+    }
 }

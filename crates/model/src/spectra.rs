@@ -109,6 +109,8 @@ pub struct TestKey {
 pub struct TestSums {
     /// Observations.
     pub n: u64,
+    /// Traces that they come from. What repeats in a trace repeats its luck, so this is what tests of significance count.
+    pub traces: u64,
     /// Sum of the values, ns.
     pub sum: u128,
     /// Sum of the squares, ns².
@@ -118,8 +120,14 @@ pub struct TestSums {
 }
 
 impl TestSums {
-    /// Adds one observation, nanoseconds.
+    /// Adds the first observation of a trace, nanoseconds.
     pub fn record(&mut self, value: u64) {
+        self.traces += 1;
+        self.record_again(value);
+    }
+
+    /// Adds a further observation of the same trace, nanoseconds.
+    pub fn record_again(&mut self, value: u64) {
         self.n += 1;
         self.sum += u128::from(value);
         self.sum_sq += u128::from(value) * u128::from(value);
@@ -129,6 +137,7 @@ impl TestSums {
     /// Adds another slice's or shard's sums.
     pub fn merge(&mut self, other: &Self) {
         self.n += other.n;
+        self.traces += other.traces;
         self.sum += other.sum;
         self.sum_sq += other.sum_sq;
         self.histogram.merge(&other.histogram);

@@ -46,6 +46,9 @@ struct GroupKey {
 #[derive(Default)]
 struct OpenSums {
     n: u64,
+    traces: u64,
+    /// The trace that was counted last, by its number in the slice.
+    last: u64,
     sum: u128,
     sum_sq: u128,
     histogram: OpenHistogram,
@@ -53,15 +56,23 @@ struct OpenSums {
 
 impl OpenSums {
     #[inline]
-    fn record(&mut self, ns: u64) {
+    fn record(&mut self, trace: u64, ns: u64) {
         self.n += 1;
+        self.traces += u64::from(self.last != trace);
+        self.last = trace;
         self.sum += u128::from(ns);
         self.sum_sq += u128::from(ns) * u128::from(ns);
         self.histogram.record(ns, 1);
     }
 
     fn close(&self) -> TestSums {
-        TestSums { n: self.n, sum: self.sum, sum_sq: self.sum_sq, histogram: self.histogram.close() }
+        TestSums {
+            n: self.n,
+            traces: self.traces,
+            sum: self.sum,
+            sum_sq: self.sum_sq,
+            histogram: self.histogram.close(),
+        }
     }
 }
 
@@ -105,6 +116,8 @@ pub(super) struct OpenSpectra {
     tests: Map<Test, u32>,
     sums: Vec<OpenSums>,
     remembered: RememberedTests,
+    /// Number of the trace that is read, from 1.
+    trace: u64,
     error_origins: Map<(Symbol, Symbol), u64>,
     versions: HashSet<(Symbol, Arc<str>, Arc<str>), foldhash::fast::FixedState>,
     observed: u64,
@@ -137,18 +150,19 @@ impl OpenSpectra {
     /// Counts an observation of a latency test of a span of this shape.
     #[inline]
     pub(super) fn count_test(&mut self, shape: ShapeId, test: Test, ns: u64) {
-        let Self { tests, sums, remembered, .. } = self;
+        let Self { tests, sums, remembered, trace, .. } = self;
         let index = remembered.find(shape, test.callee, || {
             *tests.entry(test).or_insert_with(|| {
                 sums.push(OpenSums::default());
                 (sums.len() - 1) as u32
             })
         });
-        sums[index as usize].record(ns);
+        sums[index as usize].record(*trace, ns);
     }
 
-    /// The numbers of shapes are those of this generation from now on.
+    /// The next trace; the numbers of shapes are those of this generation from now on.
     pub(super) fn begin_trace(&mut self, generation: u32) {
+        self.trace += 1;
         self.remembered.begin(generation);
     }
 

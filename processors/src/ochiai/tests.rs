@@ -88,6 +88,14 @@ fn latency_tests_are_self_times_and_gaps() {
 }
 
 #[test]
+fn what_repeats_in_a_trace_is_observed_often_and_counted_as_one_trace() {
+    let again = Span { id: 8, ..cart() };
+    let slice = close(&[vec![root(), client(), cart(), again], vec![root(), client(), cart()]]);
+    let key = TestKey { service: "cart".into(), operation: "Get".into(), callee: None };
+    assert_eq!((slice.tests[&key].n, slice.tests[&key].traces), (3, 2));
+}
+
+#[test]
 fn an_error_begins_where_no_child_failed() {
     let slice = close(&[vec![root().failed(), client().failed(), cart().failed()]]);
     let origins: Vec<_> = slice.error_origins.iter().map(|((s, o), n)| (&**s, &**o, *n)).collect();
