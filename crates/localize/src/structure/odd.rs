@@ -129,17 +129,43 @@ fn heterogeneity(steps: &[u32], counts: &Counts, blocks: &[f64]) -> (f64, f64) {
     (2.0 * (spread - sums.iter().map(|&sum| xlogx(sum)).sum::<f64>() + xlogx(total)), dof)
 }
 
-/// How much more the shares of each context vary between blocks than chance lets them: the heterogeneity over its degrees
-/// of freedom, at least 1, and these.
+/// How much more the shares of each context vary between blocks than chance lets them, at least 1, and the degrees of
+/// freedom of that. The median block is asked: one that holds another fault, perhaps this one, must not hide what comes.
 pub(super) fn dispersions(forms: &Forms, block_of: &[usize]) -> Vec<(f64, f64)> {
     let counts = Counts::new(forms, block_of);
     let dispersion = |steps: &Vec<u32>| {
         let blocks: Vec<f64> =
             (0..counts.blocks).map(|block| steps.iter().map(|&step| counts.row(step)[block]).sum()).collect();
-        let (het, dof) = heterogeneity(steps, &counts, &blocks);
-        (if dof > 0.0 { (het / dof).max(1.0) } else { 1.0 }, dof)
+        let total: f64 = blocks.iter().sum();
+        let outcomes = steps.iter().filter(|&&step| counts.row(step).iter().any(|&traces| traces > 0.0)).count();
+        if total <= 0.0 || outcomes < 2 {
+            return (1.0, 0.0);
+        }
+        let (quiet, dof) = (quiet_shares(steps, &counts, &blocks), outcomes as f64 - 1.0);
+        let filled = || blocks.iter().enumerate().filter(|(_, size)| **size > 0.0);
+        let mut strays: Vec<(f64, f64)> =
+            filled().map(|(block, &size)| (stray(steps, &counts, &quiet, block, total), size)).collect();
+        let usual = weighted_median(&mut strays).unwrap_or(0.0) / median_chi_squared(dof);
+        (usual.max(1.0), (filled().count() as f64 - 1.0) * dof)
     };
     forms.contexts.iter().map(dispersion).collect()
+}
+
+/// The likelihood ratio that a block has other shares than the quiet ones. A share of nothing is taken for half a trace of
+/// the whole past: rare, and not impossible.
+fn stray(steps: &[u32], counts: &Counts, quiet: &[f64], block: usize, total: f64) -> f64 {
+    let size: f64 = steps.iter().map(|&step| counts.row(step)[block]).sum();
+    let of_step = |(&step, &share): (&u32, &f64)| {
+        let traces = counts.row(step)[block];
+        if traces > 0.0 { 2.0 * traces * (traces / (size * share.max(0.5 / total))).ln() } else { 0.0 }
+    };
+    steps.iter().zip(quiet).map(of_step).sum::<f64>().max(0.0)
+}
+
+/// The median of chi-squared with `dof` degrees of freedom, to a few percent: `dof (1 - 2 / (9 dof))^3`. Source: Wilson and
+/// Hilferty 1931.
+fn median_chi_squared(dof: f64) -> f64 {
+    dof * (1.0 - 2.0 / (9.0 * dof)).powi(3)
 }
 
 /// Some odd steps, and who is charged for each context that has one.

@@ -121,3 +121,21 @@ fn traces_past_the_cap_of_paths_still_count() {
     let (cart, web) = (found.scores["cart"], found.scores["web"]);
     assert!((cart - web).abs() < 1e-9 && cart > 0.45, "without order the echo cannot be told apart: {cart} {web}");
 }
+
+#[test]
+fn one_bad_stretch_of_the_past_hides_nothing_but_a_past_that_always_varies_does() {
+    let dispersion = |past: &dyn Fn(u64) -> SpectraSlice| {
+        let (baseline, window): (Vec<_>, Vec<_>) =
+            ((0..18).map(past).collect(), (18..20).map(|at| shop(at, 20, 20)).collect());
+        let (baseline, window) = (baseline.iter().collect::<Vec<_>>(), window.iter().collect::<Vec<_>>());
+        let (baseline, window) = (Stretch::new(&baseline), Stretch::new(&window));
+        let forms = Forms::new(&baseline, &window, 1.0, &[Chain::Calls]);
+        let (steps, _) = risen(&forms, &baseline.cut(8), &baseline.cut(9), &BTreeSet::new());
+        let stops = |risen: &&Risen| &*risen.shift.step.service == "cart" && &*risen.shift.step.next.name == Event::END;
+        steps.iter().find(stops).expect("it rose").dispersion
+    };
+    let one_bad = dispersion(&|at| if at / 2 == 3 { shop(at, 0, 40) } else { shop(at, 40, 0) });
+    assert!((one_bad - 1.0).abs() < 1e-9, "{one_bad}");
+    let always = dispersion(&|at| shop(at, 40 - at / 2 % 3 * 8, at / 2 % 3 * 8));
+    assert!(always > 3.0, "{always}");
+}
