@@ -34,7 +34,7 @@ fn detect(dir: &Path, stream: &Stream, tally: &mut Tally) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).expect("a document");
     for case in report["cases"].as_array().expect("a list") {
-        let in_time = case["delay_seconds"].as_f64().is_some_and(|delay| delay <= IN_TIME);
+        let in_time = case["delay_seconds"].as_f64().is_some_and(|delay| (0.0..=IN_TIME).contains(&delay));
         let named = case["ranks"]["service"] == 1;
         tally.faults += 1;
         tally.in_time += usize::from(in_time);

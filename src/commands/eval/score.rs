@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use backtrail_localize::Scores;
 use backtrail_localize::rank::{floor, pessimistic_rank};
 use backtrail_model::spectra::SpectraSlice;
+use backtrail_model::time::UnixNano;
 use backtrail_model::verdict::{Entity, Suspect, Verdict};
 use serde_json::{Value, json};
 
 use super::alert;
 use super::case::{Case, inner_name};
+use crate::cli::Span;
 use crate::commands::incident::Replayed;
 
 /// Quantile of the baseline above which a trace fails for the floor.
@@ -42,7 +45,7 @@ pub(super) struct Found<'a> {
     pub(super) suspects: &'a [Suspect],
     pub(super) confidence: &'a str,
     pub(super) mode: Mode,
-    /// Seconds from the beginning of the fault to the announcement, in detect mode.
+    /// Seconds from the beginning of the fault to the announcement, in detect mode; negative if it was known before.
     pub(super) delay: Option<f64>,
     /// Incidents that opened outside of the fault.
     pub(super) false_incidents: usize,
@@ -66,7 +69,7 @@ pub(super) struct Judged {
     pub(super) confidence: String,
     /// How the window was found.
     pub(super) mode: Mode,
-    /// Seconds from the beginning of the fault to the announcement, in detect mode.
+    /// Seconds from the beginning of the fault to the announcement, in detect mode; negative if it was known before.
     pub(super) delay: Option<f64>,
     /// Incidents that opened outside of the fault, in detect mode.
     pub(super) false_incidents: usize,
@@ -125,31 +128,54 @@ pub(super) fn given(replayed: &Replayed) -> Found<'_> {
     found(replayed.verdicts.last().map(|verdict| &**verdict), Mode::Window)
 }
 
-/// What it found of each fault by itself: the first incident that was announced while the fault lasted. One that was
-/// announced at another time is false, whatever it became; it is counted with the fault that comes next, or the last.
+/// What it found of each fault by itself. An incident that was announced while no fault lasted is false, whatever it
+/// became; it is counted with the fault that comes next, or the last.
 pub(super) fn detected<'a>(cases: &[Case], replayed: &'a Replayed) -> Vec<Found<'a>> {
-    let announced_at = |verdict: &Arc<Verdict>| replayed.announced.get(&verdict.incident_key).copied();
-    // What ends with the fault's last slice is announced when that slice closes.
-    let last = |case: &Case| case.window.end.plus(replayed.grid.length);
-    let of_fault = |case: &Case, verdict: &Arc<Verdict>| {
-        announced_at(verdict).is_some_and(|at| case.window.start <= at && at <= last(case))
-    };
-    let is_false = |verdict: &&Arc<Verdict>| !cases.iter().any(|case| of_fault(case, verdict));
+    let verdicts = &replayed.verdicts;
+    let told: Vec<Told> = verdicts.iter().filter_map(|verdict| Told::new(verdict, replayed)).collect();
+    let slice = replayed.grid.length;
+    let is_false = |told: &&Told| !cases.iter().any(|case| told.within(case.window, slice));
     let mut counted = 0;
     let found = cases.iter().enumerate().map(|(number, case)| {
-        let verdict = replayed.verdicts.iter().find(|verdict| of_fault(case, verdict));
-        let announced = verdict.and_then(announced_at);
-        let before = |verdict: &&Arc<Verdict>| {
-            number + 1 == cases.len() || announced_at(verdict).is_none_or(|at| at <= last(case))
-        };
-        let so_far = replayed.verdicts.iter().filter(is_false).filter(before).count();
+        let told_of = Told::of_fault(&told, case.window, slice);
+        let verdict = told_of.and_then(|told| verdicts.iter().find(|verdict| verdict.incident_key == told.key));
+        let last = case.window.end.plus(slice);
+        let before = |told: &&Told| number + 1 == cases.len() || told.announced <= last;
+        let so_far = told.iter().filter(is_false).filter(before).count();
         Found {
-            delay: announced.map(|at| at.0.saturating_sub(case.window.start.0) as f64 / 1e9),
+            delay: told_of.map(|told| (told.announced.0 as i64 - case.window.start.0 as i64) as f64 / 1e9),
             false_incidents: so_far - std::mem::replace(&mut counted, so_far),
             ..found(verdict.map(|verdict| &**verdict), Mode::Detect)
         }
     });
     found.collect()
+}
+
+/// When an incident was announced, and when it showed its last sign.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Told {
+    key: String,
+    announced: UnixNano,
+    last_sign: UnixNano,
+}
+
+impl Told {
+    fn new(verdict: &Verdict, replayed: &Replayed) -> Option<Self> {
+        let announced = *replayed.announced.get(&verdict.incident_key)?;
+        Some(Self { key: verdict.incident_key.clone(), announced, last_sign: verdict.window.end_unix_nano })
+    }
+
+    /// Whether it was announced during the fault; what ends with the fault's last slice is announced when that closes.
+    fn within(&self, fault: Span, slice: Duration) -> bool {
+        fault.start <= self.announced && self.announced <= fault.end.plus(slice)
+    }
+
+    /// The incident of a fault: the first one that was announced while it lasted, or else the last one of before that went
+    /// on into it. A label says when a fault was asked for, and in some recordings it is there earlier.
+    fn of_fault(all: &[Self], fault: Span, slice: Duration) -> Option<&Self> {
+        let goes_on = |told: &&Self| told.announced < fault.start && told.last_sign > fault.start;
+        all.iter().find(|told| told.within(fault, slice)).or_else(|| all.iter().rfind(goes_on))
+    }
 }
 
 fn found(verdict: Option<&Verdict>, mode: Mode) -> Found<'_> {
@@ -214,5 +240,23 @@ mod tests {
         assert_eq!(causes_ranks(&scores, &causes(&["a"])), [Some(1)]);
         assert_eq!(causes_ranks(&scores, &causes(&["a", "b"])), [Some(1), Some(3)]);
         assert_eq!(causes_ranks(&scores, &causes(&["y", "z"])), [Some(4), None]);
+    }
+
+    #[test]
+    fn the_incident_of_a_fault_is_announced_in_it_or_goes_on_into_it() {
+        let told = |key: &str, announced: u64, last_sign: u64| Told {
+            key: key.to_owned(),
+            announced: UnixNano(announced),
+            last_sign: UnixNano(last_sign),
+        };
+        let of_fault = |all: &[Told]| {
+            let fault = Span { start: UnixNano(100), end: UnixNano(200) };
+            Told::of_fault(all, fault, Duration::from_nanos(15)).map(|told| told.key.clone())
+        };
+        let (over, going_on) = (told("over", 50, 100), told("going on", 60, 130));
+        assert_eq!(of_fault(&[over.clone(), told("late", 216, 230)]), None);
+        assert_eq!(of_fault(&[over.clone(), going_on.clone()]).as_deref(), Some("going on"));
+        let inside = [over, going_on, told("first", 110, 150), told("second", 215, 220)];
+        assert_eq!(of_fault(&inside).as_deref(), Some("first"));
     }
 }
