@@ -3,6 +3,7 @@
 mod abuse;
 mod capsules;
 mod cli;
+mod consumer;
 mod demo;
 mod detect;
 mod determinism;

@@ -15,6 +15,7 @@ mod error;
 mod files;
 mod format;
 mod reader;
+mod salvage;
 mod verify;
 mod writer;
 
@@ -22,5 +23,6 @@ pub use cursor::{delete_consumed, load_cursor, store_cursor};
 pub use error::{Damage, DamageKind, Error};
 pub use files::write_atomically;
 pub use reader::{Position, Reader, Record};
+pub use salvage::salvage;
 pub use verify::{Report, quarantine, verify};
 pub use writer::{Options, Recovered, Writer};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use backtrail_spool::{
-    DamageKind, Error, Options, Reader, Writer, delete_consumed, load_cursor, quarantine, store_cursor, verify,
+    DamageKind, Error, Options, Reader, Writer, delete_consumed, load_cursor, quarantine, salvage, store_cursor, verify,
 };
 use proptest::prelude::*;
 
@@ -178,6 +178,24 @@ fn a_full_spool_says_so_and_takes_more_once_the_consumer_deleted() {
     assert_eq!(writer.append(&[2; 60]).expect("room"), written);
     let rest: Vec<_> = Reader::open_at(dir.path(), 3).map(|r| r.expect("intact").sequence).collect();
     assert_eq!(rest, (3..=written).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_bytes_of_a_damaged_record_can_be_looked_at() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fill(dir.path(), Options::default(), &[vec![1; 30], vec![2; 40], vec![3; 50]]);
+    let path = segments(dir.path()).pop().expect("there");
+    let mut bytes = fs::read(&path).expect("readable");
+    let second = 20 + 50 + 20;
+    bytes[second + 7] ^= 0x40;
+    fs::write(&path, &bytes).expect("writable");
+    let damage = read_all(dir.path()).1.pop().expect("damaged");
+    assert_eq!(salvage(&damage, 1000).expect("readable"), bytes[second..second + 40]);
+    assert_eq!(salvage(&damage, 9).expect("readable").len(), 9, "bounded");
+    bytes[second - 20] ^= 1;
+    fs::write(&path, &bytes).expect("writable");
+    let damage = read_all(dir.path()).1.pop().expect("damaged");
+    assert_eq!(salvage(&damage, 1000).expect("readable"), bytes[second - 20..], "its length cannot be trusted");
 }
 
 #[test]

@@ -124,6 +124,10 @@ impl<L: FnMut(&str) -> Result<String, String>> Reader<L> {
                 self.problem(value, format!("{name} is empty"));
             }
         }
+        if owner.repository.value.trim().starts_with('-') {
+            // git would take it for an option.
+            self.problem(&owner.repository, format!("repository '{}' begins with '-'", owner.repository.value));
+        }
         let path_prefix = owner.path_prefix.as_ref().map_or_else(String::new, |prefix| self.folder(prefix));
         let source_root = owner
             .source_root

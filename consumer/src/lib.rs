@@ -1,0 +1,31 @@
+//! The consumer: takes patch requests from a queue, decides on each, and leaves signed evidence of the decision.
+//!
+//! In reading order: [`event`] is what comes in and [`intake`] where from; [`store`] keeps it (inbox with leases, dead
+//! letters, journal); [`journal`] and [`state`] say what a remediation is; [`admit`] turns events into remediations,
+//! [`triage`] decides, [`work`] drives both and survives a kill at any instant; [`evidence`] is what remains.
+//!
+//! So far a request ends in triage: either nothing safe can be done, and the reason is stated, or the suspect is mapped
+//! to its code at the deployed commit. No patch is made yet.
+
+pub mod admit;
+mod cli;
+mod commands;
+pub mod crash;
+mod error;
+pub mod event;
+pub mod evidence;
+pub mod intake;
+pub mod journal;
+pub mod ownership;
+pub mod retry;
+pub mod state;
+pub mod store;
+pub mod triage;
+pub mod work;
+
+pub use error::Error;
+
+/// Parses the command line, runs the command and says how it ended.
+pub fn main() -> std::process::ExitCode {
+    cli::main()
+}

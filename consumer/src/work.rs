@@ -1,0 +1,176 @@
+//! The work: takes a lease on what is due, brings it one remediation further, and is not harmed by a kill.
+//!
+//! Everything in the database changes in transactions that hold the journal entry. The one thing outside of it, the
+//! bundle on disk, is an effect: intended in the journal, done, and noted as done. After a restart an intent without
+//! outcome is looked up in the world first, and done only if it is not there.
+
+mod seal;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use backtrail_model::patch_request::PatchRequest;
+use backtrail_model::time::UnixNano;
+use rand::rngs::StdRng;
+
+use crate::admit::admit;
+use crate::error::Error;
+use crate::event::{Content, Event};
+use crate::evidence::Signer;
+use crate::intake::refused;
+use crate::journal::Chain;
+use crate::ownership;
+use crate::retry::Retry;
+use crate::state::{State, Step};
+use crate::store::{Lease, Reason, Row, Store};
+use crate::triage::triage;
+
+/// What rests is looked at again at least so often: settings may have changed with a restart.
+const LOOK_AGAIN: Duration = Duration::from_hours(1);
+
+/// Folder of the bundles, below the store's.
+pub const BUNDLES: &str = "bundles";
+
+/// Settings of a [`Worker`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// `ownership.yaml`; read anew for every triage, so that a change of it needs no restart.
+    pub ownership: PathBuf,
+    /// How old an incident's window may be; without it, any age.
+    pub max_age: Option<Duration>,
+    /// How long a lease lasts.
+    pub lease: Duration,
+    /// When to try again.
+    pub retry: Retry,
+}
+
+/// Works off the inbox of a store.
+pub struct Worker {
+    settings: Settings,
+    signer: Signer,
+    random: StdRng,
+}
+
+/// What one call did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Worked {
+    /// A step further.
+    Step,
+    /// It failed: it is tried again, or a dead letter.
+    Failed(String),
+    /// Somebody else has it by now.
+    Lost,
+}
+
+impl Worker {
+    /// A worker with a source of randomness for its waits.
+    pub const fn new(settings: Settings, signer: Signer, random: StdRng) -> Self {
+        Self { settings, signer, random }
+    }
+
+    /// Works on the next event that is due, until it rests; none when nothing is due.
+    pub fn work(&mut self, store: &mut Store, now: UnixNano) -> Result<Option<Worked>, Error> {
+        let Some(lease) = store.lease(now, self.settings.lease)? else { return Ok(None) };
+        if lease.attempts > self.settings.retry.budget {
+            // Also what ends the process each time comes here: an attempt counts when it begins.
+            let error = store.last_error(&lease.event_id)?;
+            let why = if error.is_empty() { "every attempt ended without a word" } else { &error };
+            let detail = format!("{} attempts failed; the last: {why}", lease.attempts - 1);
+            return bury(store, &lease, &Reason { name: "budget_spent", detail }, now).map(Some);
+        }
+        match self.one(store, &lease, now) {
+            Ok(()) => Ok(Some(Worked::Step)),
+            Err(error) => self.failed(store, &lease, &error, now).map(Some),
+        }
+    }
+
+    fn one(&self, store: &mut Store, lease: &Lease, now: UnixNano) -> Result<(), Error> {
+        let admitted = store.transact(|tx| {
+            let row = tx.of_event(&lease.event_id)?;
+            if row.is_none() {
+                admit(tx, lease, now)?;
+            }
+            Ok(row)
+        })?;
+        match admitted {
+            None => Ok(()),
+            Some(row) => self.advance(store, lease, &row, now),
+        }
+    }
+
+    /// Brings a remediation as far as it goes today.
+    fn advance(&self, store: &mut Store, lease: &Lease, row: &Row, now: UnixNano) -> Result<(), Error> {
+        let mut chain = store.chain(&row.id)?;
+        if !chain.remediation.state.is_terminal() {
+            let Content::Request(request) = Event::parse(&lease.body)?.content else {
+                return Err(Error::IllegalStep("a remediation of what is no request".into()));
+            };
+            match self.next_step(&chain, &request, now)? {
+                Some(step) => chain = store.transact(|tx| tx.append(lease, &row.id, &step, now))?,
+                None => return store.transact(|tx| tx.rest(lease, self.look_again(&request, now))),
+            }
+            if !chain.remediation.state.is_terminal() {
+                return store.transact(|tx| tx.rest(lease, self.look_again(&request, now)));
+            }
+        }
+        self.seal(store, lease, &row.id, &chain, now)?;
+        store.transact(|tx| tx.settle(lease))
+    }
+
+    /// What follows for a remediation that has not ended.
+    fn next_step(&self, chain: &Chain, request: &PatchRequest, now: UnixNano) -> Result<Option<Step>, Error> {
+        if let Some(limit) = self.settings.max_age.filter(|_| now >= self.expires(request)) {
+            let age_seconds = now.since(request.problem.time_window.end_unix_nano).as_secs();
+            return Ok(Some(Step::Expired { age_seconds, limit_seconds: limit.as_secs() }));
+        }
+        if chain.remediation.state != State::Received {
+            return Ok(None);
+        }
+        let ownership = ownership::read(&self.settings.ownership)?;
+        Ok(Some(match triage(request, &ownership) {
+            Ok(mapping) => Step::Triaged { mapping },
+            Err(missing) => Step::NoSafePatch { missing },
+        }))
+    }
+
+    fn look_again(&self, request: &PatchRequest, now: UnixNano) -> UnixNano {
+        self.expires(request).min(now.plus(LOOK_AGAIN))
+    }
+
+    fn expires(&self, request: &PatchRequest) -> UnixNano {
+        let end = request.problem.time_window.end_unix_nano;
+        self.settings.max_age.map_or(UnixNano::MAX, |age| end.plus(age))
+    }
+
+    fn failed(&mut self, store: &mut Store, lease: &Lease, error: &Error, now: UnixNano) -> Result<Worked, Error> {
+        match error {
+            Error::Stale { .. } => return Ok(Worked::Lost),
+            Error::Refused(refusal) => return bury(store, lease, &refused(refusal), now),
+            // No attempt makes these better.
+            Error::Tampered { .. } => return bury(store, lease, &reason("tampered", error), now),
+            Error::IllegalStep(_) => return bury(store, lease, &reason("bug", error), now),
+            _ => {}
+        }
+        let wait = self.settings.retry.wait(lease.attempts, &mut self.random);
+        match store.transact(|tx| tx.retry(lease, now.plus(wait), &error.to_string())) {
+            Ok(()) => Ok(Worked::Failed(error.to_string())),
+            Err(Error::Stale { .. }) => Ok(Worked::Lost),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn reason(name: &'static str, error: &Error) -> Reason {
+    Reason { name, detail: error.to_string() }
+}
+
+fn bury(store: &mut Store, lease: &Lease, reason: &Reason, now: UnixNano) -> Result<Worked, Error> {
+    match store.transact(|tx| tx.bury_event(lease, reason, now)) {
+        Ok(()) => Ok(Worked::Failed(reason.detail.clone())),
+        Err(Error::Stale { .. }) => Ok(Worked::Lost),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;
