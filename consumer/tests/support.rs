@@ -61,7 +61,8 @@ pub(crate) fn queue(dir: &Path, records: &[Vec<u8>]) {
 
 /// Says whose the service of [`request`] is.
 pub(crate) fn own(dir: &Path) {
-    std::fs::write(dir.join("ownership.yaml"), "services: { payment: { team: shop, repository: shop.git } }").expect("writable");
+    std::fs::write(dir.join("ownership.yaml"), "services: { payment: { team: shop, repository: shop.git } }")
+        .expect("writable");
 }
 
 /// Takes what is there and works until nothing is due. Leases end at once, so that a restart need not wait.
