@@ -9,19 +9,23 @@ use serde_json::Value;
 use crate::support::{binary, root};
 
 /// What each package may depend on (ARCHITECTURE.md draws it).
-const ARROWS: [(&str, &[&str]); 12] = [
-    ("backtrail", &["model", "wire", "localize", "pipeline", "console", "receivers", "processors", "exporters"]),
+const ARROWS: [(&str, &[&str]); 13] = [
+    (
+        "backtrail",
+        &["exit", "model", "wire", "localize", "pipeline", "console", "receivers", "processors", "exporters"],
+    ),
     ("backtrail-receivers", &["model", "pipeline", "wire"]),
     ("backtrail-processors", &["model", "pipeline", "wire", "localize"]),
     ("backtrail-exporters", &["model", "pipeline", "wire", "store", "spool"]),
     ("backtrail-console", &["model", "pipeline"]),
-    ("backtrail-consumer", &["model", "spool"]),
+    ("backtrail-consumer", &["exit", "model", "spool"]),
     ("backtrail-pipeline", &["model"]),
     ("backtrail-localize", &["model"]),
     ("backtrail-wire", &["model"]),
     ("backtrail-store", &["model"]),
     ("backtrail-spool", &["model"]),
     ("backtrail-model", &[]),
+    ("backtrail-exit", &[]),
 ];
 
 #[test]

@@ -1,7 +1,6 @@
 //! The command line: arguments, output, logs and exit codes.
 
 mod args;
-mod exit;
 mod logs;
 mod out;
 mod progress;
@@ -15,7 +14,7 @@ pub(crate) use args::{
     Cli, Command, Components, Demo, Eval, Feedback, Graph, GraphFormat, Investigate, Replay, Run, Schema, Span, Status,
     Validate,
 };
-pub(crate) use exit::{Exit, Failure};
+pub(crate) use backtrail_exit::{Exit, Failure};
 pub(crate) use out::Out;
 pub(crate) use progress::Progress;
 

@@ -1,7 +1,6 @@
 //! The command line: arguments, output and exit codes. It reads and ends as that of `backtrail` does.
 
 mod args;
-mod exit;
 mod out;
 
 use std::process::ExitCode;
@@ -10,7 +9,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use args::{Abort, Cli, Command, DataDir, Dlq, DlqCommand, LogFormat, Run, Show, Status, Submit, Verify};
-pub(crate) use exit::{Exit, Failure};
+pub(crate) use backtrail_exit::{Exit, Failure};
 pub(crate) use out::Out;
 
 use crate::commands;

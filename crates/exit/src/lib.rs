@@ -1,11 +1,11 @@
-//! How a command ends: exit codes 0 ok, 1 a problem was found, 2 usage, 78 configuration.
+//! How a command of either binary ends: exit codes 0 ok, 1 a problem was found, 2 usage, 78 configuration.
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 /// An exit code with a meaning.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// All is well.
     Ok,
     /// A problem was found, or something went wrong on the way.
@@ -29,36 +29,37 @@ impl From<Exit> for ExitCode {
 
 /// Why a command could not do its work.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     /// The exit code.
-    pub(crate) exit: Exit,
+    pub exit: Exit,
     /// The error with its causes.
-    pub(crate) error: anyhow::Error,
+    pub error: anyhow::Error,
     /// How to mend it; empty when nothing better than the message is known.
-    pub(crate) hint: String,
+    pub hint: String,
 }
 
 impl Failure {
     /// A wrong command line.
-    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, error: anyhow::Error::msg(message.into()), hint: hint.into() }
     }
 
     /// A configuration with problems that were printed already, or are in the message.
-    pub(crate) fn config(message: impl Into<String>) -> Self {
+    pub fn config(message: impl Into<String>) -> Self {
         Self { exit: Exit::Config, error: anyhow::Error::msg(message.into()), hint: String::new() }
     }
 
     /// The same failure with a hint.
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
         self
     }
 
     /// Prints it to stderr and gives its code.
-    pub(crate) fn report(&self) -> ExitCode {
+    pub fn report(&self) -> ExitCode {
         if is_closed_pipe(&self.error) {
-            // `backtrail ... | head` is no error: the reader has seen enough.
+            // `backtrail status | head` is no error: the reader has seen enough.
             return Exit::Ok.into();
         }
         let mut err = std::io::stderr().lock();
