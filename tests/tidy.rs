@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::{binary, root};
 
 /// What each package may depend on (ARCHITECTURE.md draws it).
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     (
         "backtrail",
         &["exit", "model", "wire", "localize", "pipeline", "console", "receivers", "processors", "exporters"],
@@ -18,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("backtrail-processors", &["model", "pipeline", "wire", "localize"]),
     ("backtrail-exporters", &["model", "pipeline", "wire", "store", "spool"]),
     ("backtrail-console", &["model", "pipeline"]),
-    ("backtrail-consumer", &["exit", "model", "spool"]),
+    ("backtrail-consumer", &["exit", "model", "spool", "code", "policy", "sandbox", "redact", "llm"]),
     ("backtrail-pipeline", &["model"]),
     ("backtrail-localize", &["model"]),
     ("backtrail-wire", &["model"]),
@@ -26,6 +26,11 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("backtrail-spool", &["model"]),
     ("backtrail-model", &[]),
     ("backtrail-exit", &[]),
+    ("backtrail-code", &[]),
+    ("backtrail-policy", &[]),
+    ("backtrail-sandbox", &[]),
+    ("backtrail-redact", &[]),
+    ("backtrail-llm", &["model", "code", "redact"]),
 ];
 
 #[test]

@@ -1,0 +1,1 @@
+//! Functions, calls, tests, public API and stack frames of source text, by tree-sitter.

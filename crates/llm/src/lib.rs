@@ -1,0 +1,1 @@
+//! Asks a language model behind a URL for edits, and believes nothing it says.
