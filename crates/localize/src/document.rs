@@ -133,6 +133,7 @@ pub fn patch_request(verdict: &Verdict, context: &PatchContext) -> Option<PatchR
             critical_path: context.critical_path.clone(),
             divergent_span: context.divergent_span.clone(),
             log_motifs: Vec::new(),
+            load: Vec::new(),
         },
         recent_changes: context.recent_changes.clone(),
         code_context: code_context(verdict, service),

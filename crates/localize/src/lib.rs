@@ -26,6 +26,7 @@ mod findings;
 mod inner;
 pub mod judge;
 pub mod latency;
+pub mod load;
 pub mod ochiai;
 pub mod rank;
 pub mod refine;

@@ -58,6 +58,32 @@ pub struct LogMotif {
     pub count: u64,
 }
 
+/// How much one service asks of another in the window of the problem.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct EdgeLoad {
+    /// The caller.
+    pub from: String,
+    /// The callee.
+    pub to: String,
+    /// Length of the window, seconds.
+    pub seconds: f64,
+    /// Requests: calls without the repeats.
+    pub requests: u64,
+    /// Calls, repeats included. `calls / requests` is attempts per request.
+    pub calls: u64,
+    /// Calls that failed.
+    #[serde(default)]
+    pub errors: u64,
+    /// Calls that the callee served: its own spans. Fewer than `calls` when it refused or lost some.
+    pub served: u64,
+    /// 95th percentile at the caller, milliseconds.
+    pub p95_ms: f64,
+    /// 95th percentile at the callee, milliseconds; 0 without spans of its own.
+    pub served_p95_ms: f64,
+    /// The same before the problem; 0 if that is not known.
+    pub quiet_p95_ms: f64,
+}
+
 /// What telemetry says.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TelemetrySummary {
@@ -67,6 +93,9 @@ pub struct TelemetrySummary {
     pub divergent_span: Option<DivergentSpan>,
     /// Log motifs (empty until logs are evidence).
     pub log_motifs: Vec<LogMotif>,
+    /// The load on the edges of the suspect, most calls first.
+    #[serde(default)]
+    pub load: Vec<EdgeLoad>,
 }
 
 /// A recent change in the suspect's code or configuration.

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use backtrail_localize::load;
 use backtrail_localize::refine::{Known, refine};
 use backtrail_localize::{Judgement, Options, document, judge_with};
 use backtrail_model::change::Change;
 use backtrail_model::incident::Incident;
 use backtrail_model::ownership::Ownership;
+use backtrail_model::patch_request::EdgeLoad;
 use backtrail_model::span::SpanRecord;
 use backtrail_model::spectra::Entry;
 use backtrail_model::time::UnixNano;
@@ -153,6 +155,12 @@ impl Inputs {
             verdict.reproduce = format!("backtrail replay --verdict {} {dir}", verdict.id);
         }
         (judgement, verdict)
+    }
+
+    /// The load on the edges of a service.
+    pub(super) fn loads(&self, service: &str) -> Vec<EdgeLoad> {
+        let (baseline, window) = (self.selected.baseline.slices(), self.selected.window.slices());
+        load::loads(&baseline, &window, service, self.settings.slice_seconds)
     }
 }
 

@@ -75,6 +75,7 @@ impl Desk {
             return None;
         }
         let mut request = self.request(verdict, judgement)?;
+        request.telemetry_summary.load = inputs.loads(&suspect.entity.service);
         if let Some(known) = ownership {
             ownership::confine(&mut request, known, &inputs.changes);
         }
