@@ -18,6 +18,7 @@ pub mod intake;
 pub mod journal;
 pub mod ownership;
 pub mod retry;
+pub mod settings;
 pub mod state;
 pub mod store;
 pub mod triage;

@@ -1,0 +1,86 @@
+//! YAML, and JSON as the part of it that it is.
+
+use granit_parser::{Event, Parser, Span};
+
+use super::{Setting, Unusable};
+
+/// Deepest nesting.
+const MOST_DEPTH: usize = 64;
+
+enum Open {
+    /// A mapping, with the key whose value comes next.
+    Mapping(Option<String>),
+    /// A list, with the position of what comes next.
+    Sequence(usize),
+}
+
+pub(super) fn read(text: &str) -> Result<Vec<Setting>, Unusable> {
+    let malformed = |what: String| Unusable::Malformed(what);
+    let mut settings = Vec::new();
+    let mut open: Vec<Open> = Vec::new();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| malformed(error.to_string()))?;
+        match event {
+            Event::MappingStart(..) | Event::SequenceStart(..) => {
+                if open.len() >= MOST_DEPTH {
+                    return Err(malformed(format!("it is nested deeper than {MOST_DEPTH}")));
+                }
+                if let Some(Open::Mapping(key @ None)) = open.last_mut() {
+                    // A key that is a list or a mapping: nothing below it can be named.
+                    *key = Some("?".into());
+                    return Err(malformed("a key is no scalar".into()));
+                }
+                let mapping = matches!(event, Event::MappingStart(..));
+                open.push(if mapping { Open::Mapping(None) } else { Open::Sequence(0) });
+            }
+            Event::MappingEnd | Event::SequenceEnd => {
+                open.pop();
+                passed(&mut open);
+            }
+            Event::Scalar(value, ..) => match open.last_mut() {
+                Some(Open::Mapping(key @ None)) => *key = Some(value.into_owned()),
+                _ => {
+                    if let Some(setting) = setting(text, &open, value.into_owned(), &span) {
+                        settings.push(setting);
+                    }
+                    passed(&mut open);
+                }
+            },
+            Event::Alias(..) | Event::UnresolvedAlias(..) => match open.last_mut() {
+                Some(Open::Mapping(key @ None)) => *key = Some("*".into()),
+                _ => passed(&mut open),
+            },
+            _ => {}
+        }
+    }
+    Ok(settings)
+}
+
+/// A value is over: the mapping waits for its next key, the list moves on.
+fn passed(open: &mut [Open]) {
+    match open.last_mut() {
+        Some(Open::Mapping(key)) => *key = None,
+        Some(Open::Sequence(at)) => *at += 1,
+        None => {}
+    }
+}
+
+fn setting(text: &str, open: &[Open], value: String, span: &Span) -> Option<Setting> {
+    let keys: Vec<String> = open
+        .iter()
+        .map(|open| match open {
+            Open::Mapping(key) => key.clone().unwrap_or_default(),
+            Open::Sequence(at) => at.to_string(),
+        })
+        .collect();
+    let mut range = span.byte_range()?;
+    let written = text.get(range.clone())?;
+    let quoted = written.len() >= 2 && (written.starts_with('"') || written.starts_with('\''));
+    if quoted {
+        range = range.start + 1..range.end - 1;
+    }
+    // A value with escapes, or over several lines, is not written as it reads: it is known and cannot be replaced.
+    let plain = text.get(range.clone()) == Some(value.as_str());
+    let line = span.start.line();
+    (plain && !keys.is_empty()).then_some(Setting { keys, value, line, range })
+}
