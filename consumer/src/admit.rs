@@ -12,7 +12,8 @@ use backtrail_model::time::UnixNano;
 use crate::error::Error;
 use crate::event::{Content, Event, Standing};
 use crate::journal::digest;
-use crate::state::{Request, State, Step};
+use crate::state::State;
+use crate::step::{Request, Step};
 use crate::store::{Lease, Row, Tx};
 
 /// Admits the event of a lease.

@@ -42,6 +42,14 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// `approvers.yaml` cannot be read or understood.
+    #[error("{}: {what}", path.display())]
+    Approvers {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The key file cannot be used.
     #[error("{}: {what}", path.display())]
     Key {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::state::{Remediation, Step};
+use crate::state::Remediation;
+use crate::step::Step;
 
 /// A SHA-256.
 pub type Hash = [u8; 32];

@@ -8,6 +8,8 @@
 //! to its code at the deployed commit. No patch is made yet.
 
 pub mod admit;
+pub mod approval;
+pub mod candidate;
 mod cli;
 mod commands;
 pub mod crash;
@@ -20,6 +22,7 @@ pub mod ownership;
 pub mod retry;
 pub mod settings;
 pub mod state;
+pub mod step;
 pub mod store;
 pub mod triage;
 pub mod work;

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::triage::{Mapping, Missing};
+use crate::candidate::{Candidate, Stage};
+use crate::step::{Effect, Request, Step};
+use crate::triage::Mapping;
 
 /// Where a remediation stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -13,8 +15,20 @@ pub enum State {
     Received,
     /// Mapped to its code.
     Triaged,
+    /// The code at the deployed commit was read.
+    ContextReady,
+    /// There are candidates, and some are not tried yet.
+    Planned,
+    /// At least one candidate is proved, none is left to be tried; it waits for an approval.
+    Verified,
+    /// Ended: a patch is proved, approved and signed. It waits for its rollout.
+    Attested,
     /// Ended: nothing safe can be done, and the reason is stated.
     NoSafePatch,
+    /// Ended: there were candidates, and none passed policy and tests.
+    Refused,
+    /// Ended: who may approve said no.
+    Rejected,
     /// Ended: the request is too old to act on.
     Expired,
     /// Ended: a newer revision of the incident took its place.
@@ -27,10 +41,16 @@ pub enum State {
 
 impl State {
     /// All of them, in the order of a life.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::Received,
         Self::Triaged,
+        Self::ContextReady,
+        Self::Planned,
+        Self::Verified,
+        Self::Attested,
         Self::NoSafePatch,
+        Self::Refused,
+        Self::Rejected,
         Self::Expired,
         Self::Superseded,
         Self::Resolved,
@@ -39,7 +59,7 @@ impl State {
 
     /// Whether nothing follows.
     pub const fn is_terminal(self) -> bool {
-        !matches!(self, Self::Received | Self::Triaged)
+        !matches!(self, Self::Received | Self::Triaged | Self::ContextReady | Self::Planned | Self::Verified)
     }
 
     /// The name in documents and in the database.
@@ -47,7 +67,13 @@ impl State {
         match self {
             Self::Received => "received",
             Self::Triaged => "triaged",
+            Self::ContextReady => "context_ready",
+            Self::Planned => "planned",
+            Self::Verified => "verified",
+            Self::Attested => "attested",
             Self::NoSafePatch => "no_safe_patch",
+            Self::Refused => "refused",
+            Self::Rejected => "rejected",
             Self::Expired => "expired",
             Self::Superseded => "superseded",
             Self::Resolved => "resolved",
@@ -56,95 +82,26 @@ impl State {
     }
 }
 
-/// The request that a remediation is about.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Request {
-    /// Id of its event.
-    pub event_id: String,
-    /// SHA-256 of the event's bytes, hex.
-    pub digest: String,
-    /// The incident.
-    pub incident: String,
-    /// The suspect service.
-    pub service: String,
-    /// The revision of the incident.
-    pub revision: u64,
+/// A candidate and what became of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Tried {
+    /// The candidate.
+    pub candidate: Candidate,
+    /// How far it came.
+    #[serde(flatten)]
+    pub stage: Stage,
 }
 
-/// Something that happened: the content of a journal entry.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Step {
-    /// A request began a remediation.
-    Received {
-        /// The request.
-        request: Request,
-    },
-    /// A newer revision came before any work was done: it takes the place of the request.
-    Merged {
-        /// The newer request.
-        request: Request,
-    },
-    /// The suspect is mapped to its code.
-    Triaged {
-        /// Where.
-        mapping: Mapping,
-    },
-    /// Nothing safe can be done.
-    NoSafePatch {
-        /// What is missing.
-        missing: Vec<Missing>,
-    },
-    /// The request is too old.
-    Expired {
-        /// Seconds since the end of the incident's window.
-        age_seconds: u64,
-        /// Seconds that are allowed.
-        limit_seconds: u64,
-    },
-    /// A newer revision came.
-    Superseded {
-        /// Its event.
-        by: String,
-        /// Its revision.
-        revision: u64,
-    },
-    /// The incident is over.
-    Resolved {
-        /// The revision that says so.
-        revision: u64,
-    },
-    /// The operator ended it.
-    Cancelled {
-        /// Why, in the operator's words; may be empty.
-        why: String,
-    },
-    /// An effect on the world is about to happen.
-    Intended {
-        /// Which.
-        effect: Effect,
-    },
-    /// It has happened.
-    Happened {
-        /// Which.
-        effect: Effect,
-        /// Whether it was found done after a restart, not done now.
-        observed: bool,
-    },
-}
+impl Tried {
+    /// Whether it is proved.
+    pub const fn is_verified(&self) -> bool {
+        matches!(self.stage, Stage::Verified { .. })
+    }
 
-/// A change of the world outside the database.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Effect {
-    /// The evidence is written as a file.
-    Seal {
-        /// Its name below the folder of bundles.
-        file: String,
-        /// SHA-256 of its bytes, hex.
-        digest: String,
-    },
+    /// Whether nothing is left to be tried about it.
+    pub const fn is_decided(&self) -> bool {
+        matches!(self.stage, Stage::Verified { .. } | Stage::Refused { .. })
+    }
 }
 
 /// A remediation as its journal tells it.
@@ -156,6 +113,12 @@ pub struct Remediation {
     pub request: Request,
     /// Where the code is; after triage.
     pub mapping: Option<Mapping>,
+    /// The whole hash of the deployed commit; once the code was read.
+    pub commit: Option<String>,
+    /// The candidates, in the order in which they are tried; once there is a plan.
+    pub candidates: Vec<Tried>,
+    /// The candidate that was approved.
+    pub approved: Option<String>,
     /// Why it ended, in words; when it has.
     pub reason: Option<String>,
     /// An effect that was intended and whose outcome is not known.
@@ -183,79 +146,125 @@ impl Remediation {
             let Step::Received { request } = step else { return Err(illegal(&None)) };
             return Ok(Self::begun(request.clone()));
         };
-        let may = match step {
-            Step::Received { .. } => false,
-            Step::Merged { request } => now.state == State::Received && request.incident == now.request.incident,
-            Step::Triaged { .. } | Step::NoSafePatch { .. } => now.state == State::Received,
-            Step::Expired { .. } | Step::Superseded { .. } | Step::Resolved { .. } | Step::Cancelled { .. } => {
-                !now.state.is_terminal()
-            }
-            // Intended once more: a restart found that the effect had not happened, and does it with what is true now.
-            Step::Intended { .. } => now.state.is_terminal() && now.sealed.is_none(),
-            Step::Happened { effect, .. } => now.open.as_ref() == Some(effect),
-        };
-        if !may {
+        if !now.may(step) {
             return Err(illegal(&Some(now)));
         }
-        match step {
-            Step::Merged { request } => now.request = request.clone(),
-            Step::Triaged { mapping } => now.mapping = Some(mapping.clone()),
-            Step::Intended { effect } => now.open = Some(effect.clone()),
-            Step::Happened { effect, .. } => (now.open, now.sealed) = (None, Some(effect.clone())),
-            _ => {}
-        }
+        now.take(step);
         now.state = step.leads_to().unwrap_or(now.state);
+        if now.state == State::Planned && now.candidates.iter().all(Tried::is_decided) {
+            let verified = now.candidates.iter().any(Tried::is_verified);
+            now.state = if verified { State::Verified } else { State::Refused };
+            now.reason = (!verified).then(|| now.refusals());
+        }
         now.reason = step.reason().or(now.reason);
         Ok(now)
     }
 
-    fn begun(request: Request) -> Self {
-        Self { state: State::Received, request, mapping: None, reason: None, open: None, sealed: None }
-    }
-}
-
-impl Step {
-    /// The name in the journal.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Received { .. } => "received",
-            Self::Merged { .. } => "merged",
-            Self::Triaged { .. } => "triaged",
-            Self::NoSafePatch { .. } => "no_safe_patch",
-            Self::Expired { .. } => "expired",
-            Self::Superseded { .. } => "superseded",
-            Self::Resolved { .. } => "resolved",
-            Self::Cancelled { .. } => "cancelled",
-            Self::Intended { .. } => "intended",
-            Self::Happened { .. } => "happened",
-        }
+    /// A candidate by its name.
+    pub fn candidate(&self, id: &str) -> Option<&Tried> {
+        self.candidates.iter().find(|tried| tried.candidate.id == id)
     }
 
-    const fn leads_to(&self) -> Option<State> {
-        match self {
-            Self::Received { .. } => Some(State::Received),
-            Self::Triaged { .. } => Some(State::Triaged),
-            Self::NoSafePatch { .. } => Some(State::NoSafePatch),
-            Self::Expired { .. } => Some(State::Expired),
-            Self::Superseded { .. } => Some(State::Superseded),
-            Self::Resolved { .. } => Some(State::Resolved),
-            Self::Cancelled { .. } => Some(State::Cancelled),
-            Self::Merged { .. } | Self::Intended { .. } | Self::Happened { .. } => None,
-        }
+    /// The first one that is proved: the least risk, since they are tried in that order.
+    pub fn proposed(&self) -> Option<&Tried> {
+        self.candidates.iter().find(|tried| tried.is_verified())
     }
 
-    fn reason(&self) -> Option<String> {
-        Some(match self {
-            Self::NoSafePatch { missing } => missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-            Self::Expired { age_seconds, limit_seconds } => {
-                format!("the incident's window ended {age_seconds} s ago, {limit_seconds} s are allowed")
+    /// The next one to be tried.
+    pub fn next(&self) -> Option<&Tried> {
+        self.candidates.iter().find(|tried| !tried.is_decided())
+    }
+
+    fn may(&self, step: &Step) -> bool {
+        let stage = |id: &str| self.candidate(id).map(|tried| &tried.stage);
+        let planned = self.state == State::Planned;
+        match step {
+            Step::Received { .. } => false,
+            Step::Merged { request } => self.state == State::Received && request.incident == self.request.incident,
+            Step::Triaged { .. } => self.state == State::Received,
+            Step::ContextReady { .. } => self.state == State::Triaged,
+            Step::Planned { candidates, .. } => {
+                let distinct = |(n, one): (usize, &Candidate)| candidates[..n].iter().all(|other| other.id != one.id);
+                self.state == State::ContextReady
+                    && !candidates.is_empty()
+                    && candidates.iter().enumerate().all(distinct)
             }
-            Self::Superseded { by, revision } => format!("revision {revision} of the incident came (event {by})"),
-            Self::Resolved { revision } => format!("the incident is over since its revision {revision}"),
-            Self::Cancelled { why } if why.is_empty() => "the operator aborted it".into(),
-            Self::Cancelled { why } => format!("the operator aborted it: {why}"),
-            _ => return None,
-        })
+            Step::NoSafePatch { .. } => {
+                matches!(self.state, State::Received | State::Triaged | State::ContextReady)
+            }
+            Step::PolicyPassed { candidate, .. } => planned && matches!(stage(candidate), Some(Stage::Planned)),
+            Step::Applied { candidate, .. } => planned && matches!(stage(candidate), Some(Stage::PolicyPassed)),
+            Step::Verified { candidate, proof } => {
+                planned && matches!(stage(candidate), Some(Stage::Applied { tree }) if *tree == proof.tree)
+            }
+            Step::CandidateRefused { candidate, why, .. } => {
+                planned && !why.is_empty() && self.candidate(candidate).is_some_and(|tried| !tried.is_decided())
+            }
+            Step::Approved { approval } => {
+                let tried = self.candidate(&approval.candidate);
+                self.state == State::Verified
+                    && tried.is_some_and(|tried| tried.is_verified() && tried.candidate.diff == approval.diff)
+            }
+            Step::Rejected { .. } => self.state == State::Verified,
+            Step::Expired { .. } | Step::Superseded { .. } | Step::Resolved { .. } | Step::Cancelled { .. } => {
+                !self.state.is_terminal()
+            }
+            // Intended once more: a restart found that the effect had not happened, and does it with what is true now.
+            Step::Intended { .. } => self.state.is_terminal() && self.sealed.is_none(),
+            Step::Happened { effect, .. } => self.open.as_ref() == Some(effect),
+        }
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Merged { request } => self.request = request.clone(),
+            Step::Triaged { mapping } => self.mapping = Some(mapping.clone()),
+            Step::ContextReady { context } => self.commit = Some(context.commit.clone()),
+            Step::Planned { candidates, .. } => {
+                let planned = |candidate: &Candidate| Tried { candidate: candidate.clone(), stage: Stage::Planned };
+                self.candidates = candidates.iter().map(planned).collect();
+            }
+            Step::PolicyPassed { candidate, .. } => self.stage(candidate, Stage::PolicyPassed),
+            Step::Applied { candidate, tree } => self.stage(candidate, Stage::Applied { tree: tree.clone() }),
+            Step::Verified { candidate, proof } => self.stage(candidate, Stage::Verified { proof: proof.clone() }),
+            Step::CandidateRefused { candidate, by, why } => {
+                self.stage(candidate, Stage::Refused { by: by.clone(), why: why.clone() });
+            }
+            Step::Approved { approval } => self.approved = Some(approval.candidate.clone()),
+            Step::Intended { effect } => self.open = Some(effect.clone()),
+            Step::Happened { effect, .. } => (self.open, self.sealed) = (None, Some(effect.clone())),
+            _ => {}
+        }
+    }
+
+    fn stage(&mut self, candidate: &str, stage: Stage) {
+        for tried in self.candidates.iter_mut().filter(|tried| tried.candidate.id == candidate) {
+            tried.stage = stage.clone();
+        }
+    }
+
+    /// Why none of the candidates is left, in words.
+    fn refusals(&self) -> String {
+        let of = |tried: &Tried| match &tried.stage {
+            Stage::Refused { by, why } => Some(format!("{} by {by}: {}", tried.candidate.id, why.join("; "))),
+            _ => None,
+        };
+        let refused: Vec<String> = self.candidates.iter().filter_map(of).collect();
+        format!("every candidate was refused: {}", refused.join(". "))
+    }
+
+    fn begun(request: Request) -> Self {
+        Self {
+            state: State::Received,
+            request,
+            mapping: None,
+            commit: None,
+            candidates: Vec::new(),
+            approved: None,
+            reason: None,
+            open: None,
+            sealed: None,
+        }
     }
 }
 
@@ -264,6 +273,11 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::approval::Approval;
+    use crate::candidate::{Counts, Kind, Mechanism, Origin, Proof, Proposal};
+    use crate::evidence::Envelope;
+    use crate::step::Read;
+    use crate::triage::Missing;
 
     pub(crate) fn a_request(event: &str, revision: u64) -> Request {
         let (event_id, digest) = (event.into(), "d".into());
@@ -280,6 +294,119 @@ pub(crate) mod tests {
             files: vec!["src/bank.py".into()],
             functions: Vec::new(),
         }
+    }
+
+    pub(crate) fn a_candidate(id: &str) -> Candidate {
+        let proposal = Proposal {
+            recipe: "revert".into(),
+            tier: 0,
+            kind: Kind::Revert,
+            origin: Origin::Recipe,
+            title: "Revert it".into(),
+            why: Vec::new(),
+            computation: Vec::new(),
+            mechanism: Mechanism { metric: "error_rate".into(), now: "0.4".into(), claim: "below 0.01".into() },
+            risk: "low".into(),
+            undo: "revert the revert".into(),
+            authors: Vec::new(),
+            flag: String::new(),
+            tests: Vec::new(),
+        };
+        Candidate { id: id.into(), proposal, files: vec!["a.py".into()], lines: 2, diff: format!("diff of {id}") }
+    }
+
+    fn proof() -> Box<Proof> {
+        let text = String::new;
+        let (before, after) = (Counts::default(), Counts::default());
+        Box::new(Proof {
+            tree: "t".into(),
+            before,
+            after,
+            added: Vec::new(),
+            repeats: 5,
+            isolated: Vec::new(),
+            not_isolated: Vec::new(),
+            report: text(),
+            policy: text(),
+            policy_input: text(),
+        })
+    }
+
+    fn context() -> Read {
+        let none = Vec::new;
+        let (suspects, callers, endpoints, tests, skipped) = (none(), none(), none(), none(), none());
+        Read { commit: "0123abc".into(), suspects, callers, endpoints, tests, files: 1, skipped }
+    }
+
+    fn planned(ids: &[&str]) -> Step {
+        Step::Planned { candidates: ids.iter().map(|id| a_candidate(id)).collect(), left_out: Vec::new() }
+    }
+
+    fn passed(id: &str) -> Step {
+        Step::PolicyPassed { candidate: id.into(), policy: "p".into(), input: "i".into() }
+    }
+
+    fn applied(id: &str) -> Step {
+        Step::Applied { candidate: id.into(), tree: "t".into() }
+    }
+
+    fn verified(id: &str) -> Step {
+        Step::Verified { candidate: id.into(), proof: proof() }
+    }
+
+    fn refused(id: &str) -> Step {
+        Step::CandidateRefused { candidate: id.into(), by: "tests".into(), why: vec!["it fails".into()] }
+    }
+
+    fn approved(id: &str, diff: &str) -> Step {
+        let signed = Envelope { payload_type: String::new(), payload: String::new(), signatures: Vec::new() };
+        let (candidate, diff) = (id.into(), diff.into());
+        Step::Approved { approval: Approval { candidate, diff, by: "ana".into(), signed, key: String::new() } }
+    }
+
+    /// A life up to its plan of two candidates.
+    fn with_a_plan() -> Vec<Step> {
+        let received = Step::Received { request: a_request("e3", 3) };
+        let triaged = Step::Triaged { mapping: mapping() };
+        vec![received, triaged, Step::ContextReady { context: context() }, planned(&["a-0", "b-0"])]
+    }
+
+    fn folded(more: &[Step]) -> Result<Remediation, Illegal> {
+        fold(with_a_plan().iter().chain(more)).map(|end| end.expect("something"))
+    }
+
+    #[test]
+    fn candidates_are_tried_in_order_and_the_first_that_is_proved_is_proposed() {
+        let begun = folded(&[]).expect("legal");
+        assert_eq!(begun.next().map(|tried| &*tried.candidate.id), Some("a-0"));
+        let steps = [refused("a-0"), passed("b-0"), applied("b-0"), verified("b-0")];
+        assert_eq!(folded(&steps[..3]).expect("legal").state, State::Planned);
+        let end = folded(&steps).expect("legal");
+        assert_eq!((end.state, end.proposed().map(|tried| &*tried.candidate.id)), (State::Verified, Some("b-0")));
+        let attested = folded(&[&steps[..], &[approved("b-0", "diff of b-0")]].concat()).expect("legal");
+        assert_eq!((attested.state, attested.approved.as_deref()), (State::Attested, Some("b-0")));
+        let all = folded(&[refused("a-0"), refused("b-0")]).expect("legal");
+        assert_eq!(all.state, State::Refused);
+        assert!(all.reason.expect("stated").contains("b-0 by tests: it fails"));
+    }
+
+    #[test]
+    fn no_stage_is_left_out_and_no_approval_counts_for_another_diff() {
+        let steps = [passed("a-0"), applied("a-0"), verified("a-0"), refused("b-0")];
+        assert!(folded(&[verified("a-0")]).is_err(), "not applied");
+        assert!(folded(&[applied("a-0")]).is_err(), "no policy");
+        assert!(folded(&[passed("c-0")]).is_err(), "no such candidate");
+        assert!(folded(&[passed("a-0"), passed("a-0")]).is_err(), "not twice");
+        let then = |step| folded(&[&steps[..], &[step]].concat());
+        assert!(then(approved("b-0", "diff of b-0")).is_err(), "refused");
+        assert!(then(approved("a-0", "another")).is_err(), "another diff");
+        assert!(folded(&[&steps[..3], &[approved("a-0", "diff of a-0")]].concat()).is_err(), "b is still open");
+        let rejected = then(Step::Rejected { by: "ana".into(), why: "no".into() }).expect("legal");
+        assert_eq!(rejected.reason.as_deref(), Some("ana rejected it: no"));
+        assert!(
+            fold(&with_a_plan()[..3])
+                .is_ok_and(|_| fold([&with_a_plan()[..3], &[planned(&["a", "a"])]].concat().iter()).is_err())
+        );
     }
 
     fn seal(digest: &str) -> Effect {
@@ -329,6 +456,14 @@ pub(crate) mod tests {
             Just(Step::Received { request: request("a") }),
             Just(Step::Merged { request: request("b") }),
             Just(Step::Triaged { mapping: mapping() }),
+            Just(Step::ContextReady { context: context() }),
+            Just(planned(&["a-0", "b-0"])),
+            "[ab]-0".prop_map(|id| passed(&id)),
+            "[ab]-0".prop_map(|id| applied(&id)),
+            "[ab]-0".prop_map(|id| verified(&id)),
+            "[ab]-0".prop_map(|id| refused(&id)),
+            "[ab]-0".prop_map(|id| approved(&id, &format!("diff of {id}"))),
+            Just(Step::Rejected { by: "ana".into(), why: String::new() }),
             Just(Step::NoSafePatch { missing: vec![Missing::Place] }),
             Just(Step::Expired { age_seconds: 2, limit_seconds: 1 }),
             Just(Step::Superseded { by: "c".into(), revision: 6 }),

@@ -21,7 +21,8 @@ use crate::intake::refused;
 use crate::journal::Chain;
 use crate::ownership;
 use crate::retry::Retry;
-use crate::state::{State, Step};
+use crate::state::State;
+use crate::step::Step;
 use crate::store::{Lease, Reason, Row, Store};
 use crate::triage::triage;
 

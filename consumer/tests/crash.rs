@@ -9,7 +9,7 @@ use std::path::Path;
 
 use backtrail_consumer::evidence::Bundle;
 use backtrail_consumer::journal::{Chain, digest};
-use backtrail_consumer::state::{Effect, Step};
+use backtrail_consumer::step::{Effect, Step};
 use backtrail_consumer::store::Store;
 
 use crate::support::{ONCE, command, consumer, event, own, queue, request, text};

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::{existing, now, one};
 use crate::cli::{Abort, Exit, Failure, Out};
-use crate::state::{State, Step};
+use crate::state::State;
+use crate::step::Step;
 
 /// Most characters of the reason.
 const MOST_WHY: usize = 2000;

@@ -6,7 +6,8 @@ use super::{existing, one};
 use crate::cli::{Exit, Failure, Out, Show};
 use crate::evidence::PUBLIC_FILE;
 use crate::journal::Chain;
-use crate::state::{Effect, Remediation};
+use crate::state::Remediation;
+use crate::step::Effect;
 use crate::store::Store;
 use crate::work::BUNDLES;
 

@@ -12,7 +12,8 @@ use super::dsse::Envelope;
 use super::key::{PublicKey, Signer};
 use crate::event::Event;
 use crate::journal::{Chain, digest, hex};
-use crate::state::{State, Step};
+use crate::state::State;
+use crate::step::Step;
 
 const FORMAT: &str = "backtrail-bundle/1";
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
@@ -255,7 +256,7 @@ mod tests {
     use super::*;
     use crate::event::tests::{event, request};
     use crate::journal::Entry;
-    use crate::state::{Request, Step};
+    use crate::step::{Request, Step};
     use crate::triage::Missing;
 
     fn bundle(signer: &Signer) -> Vec<u8> {

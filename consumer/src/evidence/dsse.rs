@@ -49,23 +49,38 @@ impl Envelope {
 
     /// Signs an in-toto statement.
     pub fn sign(payload: &[u8], signer: &Signer) -> Self {
-        let sig = STANDARD.encode(signer.sign(&Self::signed_bytes(PAYLOAD_TYPE, payload)));
-        let signatures = vec![Signature { keyid: signer.public().id(), sig }];
-        Self { payload_type: PAYLOAD_TYPE.into(), payload: STANDARD.encode(payload), signatures }
+        Self::sign_as(PAYLOAD_TYPE, payload, signer)
     }
 
-    /// The payload, if `key` signed it and nobody else did.
+    /// Signs a payload of a type.
+    pub fn sign_as(payload_type: &str, payload: &[u8], signer: &Signer) -> Self {
+        let sig = STANDARD.encode(signer.sign(&Self::signed_bytes(payload_type, payload)));
+        let signatures = vec![Signature { keyid: signer.public().id(), sig }];
+        Self { payload_type: payload_type.into(), payload: STANDARD.encode(payload), signatures }
+    }
+
+    /// The payload of an in-toto statement, if `key` signed it and nobody else did.
     pub fn open(&self, key: &PublicKey) -> Result<Vec<u8>, String> {
-        if self.payload_type != PAYLOAD_TYPE {
-            return Err(format!("the payload is of type '{}' and not {PAYLOAD_TYPE}", self.payload_type));
+        self.open_as(PAYLOAD_TYPE, key)
+    }
+
+    /// The payload, whoever signed it: what it claims, and no more.
+    pub fn peek(&self, payload_type: &str) -> Result<Vec<u8>, String> {
+        if self.payload_type != payload_type {
+            return Err(format!("the payload is of type '{}' and not {payload_type}", self.payload_type));
         }
+        STANDARD.decode(&self.payload).map_err(|error| format!("the payload is no base64: {error}"))
+    }
+
+    /// The payload, if it is of this type and `key` signed it and nobody else did.
+    pub fn open_as(&self, payload_type: &str, key: &PublicKey) -> Result<Vec<u8>, String> {
+        let payload = self.peek(payload_type)?;
         let [signature] = self.signatures.as_slice() else {
             return Err(format!("there are {} signatures and not one", self.signatures.len()));
         };
         if signature.keyid != key.id() {
             return Err(format!("it is signed by key {} and not by {}", signature.keyid, key.id()));
         }
-        let payload = STANDARD.decode(&self.payload).map_err(|error| format!("the payload is no base64: {error}"))?;
         let sig = STANDARD.decode(&signature.sig).map_err(|error| format!("the signature is no base64: {error}"))?;
         if key.verifies(&Self::signed_bytes(&self.payload_type, &payload), &sig) {
             Ok(payload)

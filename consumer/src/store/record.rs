@@ -6,7 +6,8 @@ use super::inbox::Lease;
 use super::{Tx, signed};
 use crate::error::Error;
 use crate::journal::{Chain, Entry, Hash, link};
-use crate::state::{Remediation, Request, Step};
+use crate::state::Remediation;
+use crate::step::{Request, Step};
 
 impl Tx<'_> {
     /// Begins the remediation of a request and gives its id.

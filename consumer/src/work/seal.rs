@@ -10,7 +10,7 @@ use crate::crash;
 use crate::error::{During, Error};
 use crate::evidence::Bundle;
 use crate::journal::{Chain, digest};
-use crate::state::{Effect, Step};
+use crate::step::{Effect, Step};
 use crate::store::{Lease, Store};
 
 impl Worker {

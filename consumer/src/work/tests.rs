@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::event::tests::{event, request, standing};
 use crate::evidence::Verified;
-use crate::state::Effect;
+use crate::step::Effect;
 
 const NOW: UnixNano = UnixNano(1_661_140_500_000_000_000);
 
