@@ -246,7 +246,7 @@ pub(crate) fn is_wordlike(value: &str) -> bool {
         if word.bytes().any(|b| b.is_ascii_digit()) || (tail > 2 && !word.is_empty()) || digits > 4 {
             return false;
         }
-        if word.len() > 24 || !is_written_by_people(word) {
+        if words(word).iter().any(|hump| hump.len() > 24) || !is_written_by_people(word) {
             return false;
         }
     }
@@ -295,7 +295,14 @@ mod tests {
 
     #[test]
     fn words_of_people_are_told_from_keys_of_machines() {
-        for word in ["max_retry2", "HttpClient", "CSRF_TOKEN", "session-token-v2", "oauth2/callback", "access_token"] {
+        for word in [
+            "max_retry2",
+            "HttpClient",
+            "CSRF_TOKEN",
+            "session-token-v2",
+            "oauth2/callback",
+            "OriginAccessIdentityList",
+        ] {
             assert!(is_wordlike(word), "{word}");
         }
         for key in ["9f86d081884c7d659a2f", "Zx8kQ2pLmN4vR7tY", "aB3dE5fG7hJ9", "XkQzRtPlMnBvCxZ"] {

@@ -38,7 +38,9 @@ pub(crate) fn find(text: &str, addresses: bool, into: &mut Vec<(Kind, Range<usiz
     }
     for range in PHONE.find_iter(text).map(|found| found.range()) {
         let count = digits(&range).len();
-        let separated = text[range.clone()].contains([' ', '-', '.', '(']);
+        // One full stop makes a decimal number, two make a phone number.
+        let said = &text[range.clone()];
+        let separated = said.contains([' ', '-', '(']) || said.matches('.').count() > 1;
         let enough = if separated { (8..=15).contains(&count) } else { (10..=15).contains(&count) };
         if enough && stands_alone(text, &range) {
             into.push((Kind::Phone, range));
@@ -228,6 +230,7 @@ mod tests {
             "DE88 3704 0044 0532 0130 00",
             "000-12-3456 and 2026-05-0412",
             "+12345678",
+            "Decimal('+35236450.6')",
             "10.0.0.1 127.0.0.1 192.0.2.7 fe80::1 ::1 2001:db8::1",
             "bob@example.com git@github.com logo@2x.png foo@localhost a @ b",
             "x = a+12125550123",

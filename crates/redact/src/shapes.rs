@@ -74,7 +74,7 @@ static HEADER: LazyLock<Regex> = LazyLock::new(|| {
 
 static USERINFO: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r##"[A-Za-z][A-Za-z0-9+.-]{1,30}://[!-~&&[^/?#"'<>@:]]{0,128}:([!-~&&[^/?#"'<>]]{1,256})@[A-Za-z0-9\[$%{]"##,
+        r#"[A-Za-z][A-Za-z0-9+.-]{1,30}://[!-~&&[^/?#"'<>@:]]{0,128}:([!-~&&[^/?#"'<>]]{1,256})@[A-Za-z0-9\[$%{]"#,
     )
     .expect("the shape is fixed")
 });

@@ -102,6 +102,7 @@ impl Tokens {
 /// How many there are.
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").field("known", &self.numbers.len()).field("restorable", &self.values.len()).finish()
+        let (known, restorable) = (self.numbers.len(), self.values.len());
+        f.debug_struct("Tokens").field("known", &known).field("restorable", &restorable).finish_non_exhaustive()
     }
 }
