@@ -58,6 +58,14 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// Something is larger than what is kept beside a journal.
+    #[error("an artifact of {found} bytes is too large; {most} are kept")]
+    ArtifactTooLarge {
+        /// Its bytes.
+        found: usize,
+        /// What is kept at most.
+        most: usize,
+    },
     /// The database was written by a newer version.
     #[error("the database has version {found}, this program knows {known}")]
     Newer {
@@ -72,6 +80,12 @@ pub enum Error {
     /// The queue failed.
     #[error(transparent)]
     Spool(#[from] backtrail_spool::Error),
+    /// The repository or the sandbox failed.
+    #[error(transparent)]
+    Sandbox(#[from] backtrail_sandbox::Error),
+    /// The policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] backtrail_policy::Error),
     /// The file system failed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

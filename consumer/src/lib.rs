@@ -12,13 +12,17 @@ pub mod approval;
 pub mod candidate;
 mod cli;
 mod commands;
+pub mod context;
 pub mod crash;
 mod error;
 pub mod event;
 pub mod evidence;
+pub mod facts;
+pub mod history;
 pub mod intake;
 pub mod journal;
 pub mod ownership;
+pub mod plan;
 pub mod retry;
 pub mod settings;
 pub mod state;
@@ -26,10 +30,15 @@ pub mod step;
 pub mod store;
 pub mod triage;
 pub mod work;
+pub mod workshop;
 
 pub use error::Error;
 
 /// Parses the command line, runs the command and says how it ended.
 pub fn main() -> std::process::ExitCode {
+    // Before anything else, while there is one thread: the first process of a sandbox is this binary again.
+    if std::env::args_os().nth(1).is_some_and(|first| first == workshop::SANDBOX) {
+        return backtrail_sandbox::init::main();
+    }
     cli::main()
 }

@@ -1,6 +1,7 @@
 //! What the consumer knows, in one `SQLite` database: write-ahead log, every commit on the disk before it counts
 //! (`synchronous = FULL`). Each change is one transaction: it happens with its journal entry or not at all.
 
+mod artifacts;
 mod dead;
 mod inbox;
 mod record;
@@ -15,11 +16,12 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use crate::crash;
 use crate::error::{During, Error};
 
+pub use artifacts::MOST_ARTIFACT;
 pub use dead::{DeadLetter, MOST_LETTERS, Reason, Replayed};
 pub use inbox::{Inbox, Lease};
 pub use remediations::Row;
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long a command waits for another one's transaction.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,6 +73,12 @@ CREATE TABLE dead_letter (
 CREATE TABLE counter (name TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT;
 ";
 
+/// What version 2 added.
+const ARTIFACTS: &str = "
+CREATE TABLE artifact (digest TEXT PRIMARY KEY, remediation TEXT NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE INDEX artifact_remediation ON artifact (remediation);
+";
+
 /// The database and the folder that it lies in.
 pub struct Store {
     db: Connection,
@@ -93,11 +101,13 @@ impl Store {
         match tx.pragma_query_value(None, "user_version", |row| row.get(0))? {
             0 => {
                 tx.execute_batch(SCHEMA)?;
-                tx.pragma_update(None, "user_version", VERSION)?;
+                tx.execute_batch(ARTIFACTS)?;
             }
+            1 => tx.execute_batch(ARTIFACTS)?,
             VERSION => {}
             found => return Err(Error::Newer { found, known: VERSION }),
         }
+        tx.pragma_update(None, "user_version", VERSION)?;
         tx.commit()?;
         Ok(Self { db, dir: dir.to_owned() })
     }
@@ -205,7 +215,17 @@ mod tests {
         let store = Store::open(dir.path()).expect("opens");
         store.db.pragma_update(None, "user_version", VERSION + 1).expect("writable");
         drop(store);
-        assert!(matches!(Store::open(dir.path()), Err(Error::Newer { found: 2, known: 1 })));
+        assert!(matches!(Store::open(dir.path()), Err(Error::Newer { found: 3, known: 2 })));
+    }
+
+    #[test]
+    fn a_database_of_version_1_gets_what_is_new() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path()).expect("opens");
+        store.db.execute_batch("DROP TABLE artifact; PRAGMA user_version = 1").expect("writable");
+        drop(store);
+        let mut store = Store::open(dir.path()).expect("opens");
+        store.transact(|tx| tx.keep("r", b"x")).expect("there is a place for it");
     }
 
     #[test]

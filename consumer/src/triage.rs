@@ -7,6 +7,7 @@ use backtrail_model::ownership::Ownership;
 use backtrail_model::patch_request::PatchRequest;
 use serde::{Deserialize, Serialize};
 
+use crate::candidate::LeftOut;
 use crate::ownership::is_clean_path;
 
 /// Most files and functions that are taken over from a request.
@@ -50,6 +51,18 @@ pub enum Missing {
     },
     /// Any file or function.
     Place,
+    /// The commit, in the repository.
+    CommitOfRepository {
+        /// The one that telemetry states.
+        commit: String,
+    },
+    /// The file or function, in the repository at that commit.
+    PlaceInRepository,
+    /// Any recipe that fits.
+    Recipe {
+        /// What each lacks.
+        left_out: Vec<LeftOut>,
+    },
 }
 
 impl fmt::Display for Missing {
@@ -60,6 +73,17 @@ impl fmt::Display for Missing {
             }
             Self::Commit { stated } if stated.is_empty() => write!(f, "no commit: telemetry states no deployed commit"),
             Self::Commit { stated } => write!(f, "no commit: '{stated}' is no commit"),
+            Self::CommitOfRepository { commit } => write!(f, "no commit: the repository does not have {commit}"),
+            Self::PlaceInRepository => {
+                write!(
+                    f,
+                    "no place: the files and functions that telemetry names are not in the repository at that commit"
+                )
+            }
+            Self::Recipe { left_out } => {
+                let why: Vec<String> = left_out.iter().map(|one| format!("{}: {}", one.recipe, one.why)).collect();
+                write!(f, "no recipe fits: {}", why.join(". "))
+            }
             Self::Place => write!(f, "no place: neither telemetry nor recent changes name a file or function"),
         }
     }

@@ -4,7 +4,9 @@
 //! bundle on disk, is an effect: intended in the journal, done, and noted as done. After a restart an intent without
 //! outcome is looked up in the world first, and done only if it is not there.
 
+mod heartbeat;
 mod seal;
+mod tries;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,7 +26,11 @@ use crate::retry::Retry;
 use crate::state::State;
 use crate::step::Step;
 use crate::store::{Lease, Reason, Row, Store};
+
 use crate::triage::triage;
+use crate::workshop::Workshop;
+use heartbeat::Heartbeat;
+pub(crate) use tries::owners_of;
 
 /// What rests is looked at again at least so often: settings may have changed with a restart.
 const LOOK_AGAIN: Duration = Duration::from_hours(1);
@@ -50,6 +56,20 @@ pub struct Worker {
     settings: Settings,
     signer: Signer,
     random: StdRng,
+    /// Where candidates are made and proved; without one, work ends with triage.
+    workshop: Option<Workshop>,
+}
+
+/// A step, and what is kept beside the journal for it.
+pub(crate) struct Next {
+    step: Step,
+    artifacts: Vec<Vec<u8>>,
+}
+
+impl From<Step> for Next {
+    fn from(step: Step) -> Self {
+        Self { step, artifacts: Vec::new() }
+    }
 }
 
 /// What one call did.
@@ -66,7 +86,13 @@ pub enum Worked {
 impl Worker {
     /// A worker with a source of randomness for its waits.
     pub const fn new(settings: Settings, signer: Signer, random: StdRng) -> Self {
-        Self { settings, signer, random }
+        Self { settings, signer, random, workshop: None }
+    }
+
+    /// The same with a place to make patches in.
+    #[must_use]
+    pub fn with_workshop(self, workshop: Workshop) -> Self {
+        Self { workshop: Some(workshop), ..self }
     }
 
     /// Works on the next event that is due, until it rests; none when nothing is due.
@@ -102,36 +128,54 @@ impl Worker {
     /// Brings a remediation as far as it goes today.
     fn advance(&self, store: &mut Store, lease: &Lease, row: &Row, now: UnixNano) -> Result<(), Error> {
         let mut chain = store.chain(&row.id)?;
-        if !chain.remediation.state.is_terminal() {
-            let Content::Request(request) = Event::parse(&lease.body)?.content else {
-                return Err(Error::IllegalStep("a remediation of what is no request".into()));
-            };
-            match self.next_step(&chain, &request, now)? {
-                Some(step) => chain = store.transact(|tx| tx.append(lease, &row.id, &step, now))?,
-                None => return store.transact(|tx| tx.rest(lease, self.look_again(&request, now))),
-            }
-            if !chain.remediation.state.is_terminal() {
+        let Content::Request(request) = Event::parse(&lease.body)?.content else {
+            return Err(Error::IllegalStep("a remediation of what is no request".into()));
+        };
+        while !chain.remediation.state.is_terminal() {
+            let Some(step) = self.next_step(store, lease, &chain, &request, now)? else {
                 return store.transact(|tx| tx.rest(lease, self.look_again(&request, now)));
-            }
+            };
+            chain = store.transact(|tx| {
+                for artifact in &step.artifacts {
+                    tx.keep(&row.id, artifact)?;
+                }
+                tx.append(lease, &row.id, &step.step, now)
+            })?;
         }
         self.seal(store, lease, &row.id, &chain, now)?;
         store.transact(|tx| tx.settle(lease))
     }
 
-    /// What follows for a remediation that has not ended.
-    fn next_step(&self, chain: &Chain, request: &PatchRequest, now: UnixNano) -> Result<Option<Step>, Error> {
+    /// What follows for a remediation that has not ended; nothing while it waits.
+    fn next_step(
+        &self,
+        store: &Store,
+        lease: &Lease,
+        chain: &Chain,
+        request: &PatchRequest,
+        now: UnixNano,
+    ) -> Result<Option<Next>, Error> {
         if let Some(limit) = self.settings.max_age.filter(|_| now >= self.expires(request)) {
             let age_seconds = now.since(request.problem.time_window.end_unix_nano).as_secs();
-            return Ok(Some(Step::Expired { age_seconds, limit_seconds: limit.as_secs() }));
+            return Ok(Some(Step::Expired { age_seconds, limit_seconds: limit.as_secs() }.into()));
         }
-        if chain.remediation.state != State::Received {
-            return Ok(None);
+        if chain.remediation.state == State::Received {
+            let ownership = ownership::read(&self.settings.ownership)?;
+            let step = match triage(request, &ownership) {
+                Ok(mapping) => Step::Triaged { mapping },
+                Err(missing) => Step::NoSafePatch { missing },
+            };
+            return Ok(Some(step.into()));
         }
-        let ownership = ownership::read(&self.settings.ownership)?;
-        Ok(Some(match triage(request, &ownership) {
-            Ok(mapping) => Step::Triaged { mapping },
-            Err(missing) => Step::NoSafePatch { missing },
-        }))
+        match &self.workshop {
+            Some(workshop) if chain.remediation.state != State::Verified => {
+                let _others_are_kept_away = Heartbeat::start(store.dir(), lease, self.settings.lease, now);
+                let ownership = ownership::read(&self.settings.ownership)?;
+                tries::next(workshop, store, chain, request, &ownership).map(Some)
+            }
+            // It waits for an approval.
+            _ => Ok(None),
+        }
     }
 
     fn look_again(&self, request: &PatchRequest, now: UnixNano) -> UnixNano {

@@ -40,12 +40,31 @@ pub(crate) enum Command {
     Status(Status),
     /// Show a remediation with its journal
     Show(Show),
+    /// Approve a verified candidate: sign for its diff, and open the gate confirm-patch
+    Approve(Approve),
+    /// Say no to the candidates of a remediation
+    Reject(Reject),
     /// End a remediation
     Abort(Abort),
     /// Look at dead letters, give them another chance, or remove them
     Dlq(Dlq),
     /// Check a bundle of evidence, offline
     Verify(Verify),
+    /// Show, test and ask the policy that gates patches
+    Policy {
+        /// What to do.
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+    /// Find known defects in Rego, Argo and Istio files, patches and generated tests
+    Doctor(Doctor),
+    /// Measure the recipes on services with seeded defects
+    Eval(Eval),
+    /// Make a key for an approver; prints the public half
+    Keygen {
+        /// The file for the secret half
+        file: PathBuf,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -85,6 +104,18 @@ pub(crate) struct Run {
     /// How long work is kept from others that a killed run had begun
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) lease: Duration,
+    /// A folder of Rego rules on top of the shipped ones
+    #[arg(long, value_name = "DIR")]
+    pub(crate) policy: Option<PathBuf>,
+    /// How long one run of a suite of tests may take
+    #[arg(long, default_value = "10m", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) test_time: Duration,
+    /// How much memory it may take, in MiB
+    #[arg(long, default_value_t = 4096, value_name = "MIB", value_parser = clap::value_parser!(u64).range(64..))]
+    pub(crate) test_memory: u64,
+    /// Refuse to run tests that this cannot keep from the network (`network`), the files (`read_only`), ...
+    #[arg(long, value_name = "ASPECT", value_delimiter = ',')]
+    pub(crate) require_isolation: Vec<String>,
     /// Attempts before work becomes a dead letter
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) attempts: u32,
@@ -126,6 +157,121 @@ pub(crate) struct Show {
     #[command(flatten)]
     pub(crate) data: DataDir,
     /// Print the remediation, its journal, the path of its bundle and the public key as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `backtrail-consumer approve`.
+#[derive(Args, Debug)]
+pub(crate) struct Approve {
+    /// The remediation's id, or the beginning of it
+    pub(crate) id: String,
+    /// The candidate; without it the one of least risk
+    #[arg(long, value_name = "CANDIDATE")]
+    pub(crate) candidate: Option<String>,
+    /// Who approves, as approvers.yaml names them
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    /// Their key (keygen)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Only sign: print the signed approval, for --envelope
+    #[arg(long, requires = "key")]
+    pub(crate) sign_only: bool,
+    /// Use an approval that was signed elsewhere
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "by"])]
+    pub(crate) envelope: Option<PathBuf>,
+    /// Who may approve: names, teams and public keys
+    #[arg(long, default_value = "approvers.yaml", value_name = "FILE")]
+    pub(crate) approvers: PathBuf,
+    /// Which service is whose
+    #[arg(long, default_value = "ownership.yaml", value_name = "FILE")]
+    pub(crate) ownership: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+    /// Print {"id", "state", "candidate", "by"}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `backtrail-consumer reject`.
+#[derive(Args, Debug)]
+pub(crate) struct Reject {
+    /// The remediation's id, or the beginning of it
+    pub(crate) id: String,
+    /// Who says no
+    #[arg(long = "as", value_name = "NAME", default_value = "the operator")]
+    pub(crate) by: String,
+    /// Why, for the journal and the evidence
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub(crate) why: String,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+    /// Print {"id", "state"}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What can be done with the policy.
+#[derive(Subcommand, Debug)]
+pub(crate) enum PolicyCommand {
+    /// Print its digest and rules
+    Show {
+        /// A folder of Rego rules on top of the shipped ones
+        #[arg(long, value_name = "DIR")]
+        policy: Option<PathBuf>,
+        /// Print {"policy", "rules", "disabled"}
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run it over fixtures: RULE/allowed*.json and RULE/denied*.json
+    Test {
+        /// The folder of fixtures
+        fixtures: PathBuf,
+        /// A folder of Rego rules on top of the shipped ones
+        #[arg(long, value_name = "DIR")]
+        policy: Option<PathBuf>,
+        /// Print {"cases", "failed", "policy"}
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask it about one input, such as the one that a journal names
+    Decide {
+        /// The input, JSON
+        input: PathBuf,
+        /// A folder of Rego rules on top of the shipped ones
+        #[arg(long, value_name = "DIR")]
+        policy: Option<PathBuf>,
+        /// Print the decision with its digests
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `backtrail-consumer eval`.
+#[derive(Args, Debug)]
+pub(crate) struct Eval {
+    /// A folder of cases, see consumer/cases/README.md
+    #[arg(long, value_name = "DIR")]
+    pub(crate) patches: PathBuf,
+    /// Only these cases, by the names of their folders
+    #[arg(long, value_name = "CASE", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// How long one run of a suite of tests may take
+    #[arg(long, default_value = "5m", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) test_time: Duration,
+    /// Print {"cases", "cured", "wrong"}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `backtrail-consumer doctor`.
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// Files and folders
+    #[arg(required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Print {"files", "findings"}
     #[arg(long)]
     pub(crate) json: bool,
 }

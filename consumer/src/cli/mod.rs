@@ -8,7 +8,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-pub(crate) use args::{Abort, Cli, Command, DataDir, Dlq, DlqCommand, LogFormat, Run, Show, Status, Submit, Verify};
+pub(crate) use args::{
+    Abort, Approve, Cli, Command, DataDir, Dlq, DlqCommand, Doctor, Eval, LogFormat, PolicyCommand, Reject, Run, Show,
+    Status, Submit, Verify,
+};
 pub(crate) use backtrail_exit::{Exit, Failure};
 pub(crate) use out::Out;
 

@@ -1,7 +1,11 @@
 //! One file a command.
 
 mod abort;
+mod approve;
 mod dlq;
+mod doctor;
+mod eval;
+mod policy;
 mod run;
 mod show;
 mod status;
@@ -26,6 +30,12 @@ pub(crate) fn run(command: Command, out: &mut Out) -> Result<Exit, Failure> {
         Command::Submit(args) => submit::run(&args, out),
         Command::Status(args) => status::run(&args, out),
         Command::Show(args) => show::run(&args, out),
+        Command::Approve(args) => approve::approve(&args, out),
+        Command::Reject(args) => approve::reject(&args, out),
+        Command::Policy { command } => policy::run(&command, out),
+        Command::Doctor(args) => doctor::run(&args, out),
+        Command::Eval(args) => eval::run(&args, out),
+        Command::Keygen { file } => approve::keygen(&file, out),
         Command::Abort(args) => abort::run(&args, out),
         Command::Dlq(args) => dlq::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),

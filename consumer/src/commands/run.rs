@@ -9,6 +9,8 @@ use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::now;
+use backtrail_sandbox::{Init, Limits, Sandbox};
+
 use crate::Error;
 use crate::cli::{Exit, Failure, Out, Run};
 use crate::evidence::Signer;
@@ -17,6 +19,7 @@ use crate::ownership;
 use crate::retry::Retry;
 use crate::store::Store;
 use crate::work::{Settings, Worked, Worker};
+use crate::workshop::{SANDBOX, Workshop};
 
 /// How often an idle consumer looks for more.
 const POLL: Duration = Duration::from_millis(500);
@@ -46,7 +49,8 @@ pub(crate) fn run(args: &Run, out: &mut Out) -> Result<Exit, Failure> {
         lease: args.lease,
         retry: Retry { budget: args.attempts, ..Retry::default() },
     };
-    let mut worker = Worker::new(settings, signer, StdRng::from_os_rng());
+    let workshop = workshop(args)?;
+    let mut worker = Worker::new(settings, signer, StdRng::from_os_rng()).with_workshop(workshop);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(course(args, &mut store, &mut worker))?;
     if args.json {
@@ -55,6 +59,23 @@ pub(crate) fn run(args: &Run, out: &mut Out) -> Result<Exit, Failure> {
         out.line(&format!("{} taken in, {} steps, {} failed attempts", done.taken_in, done.steps, done.failed))?;
     }
     Ok(Exit::Ok)
+}
+
+fn workshop(args: &Run) -> Result<Workshop, Failure> {
+    let policy = super::policy::load(args.policy.as_deref())?;
+    let mut sandbox = sandbox()?;
+    for name in &args.require_isolation {
+        let aspect = serde_json::from_value(serde_json::Value::from(name.as_str()));
+        sandbox.require.push(aspect.map_err(|error| Failure::usage(format!("--require-isolation: {error}"), ""))?);
+    }
+    let limits =
+        Limits { wall: args.test_time, cpu: 2 * args.test_time, memory: args.test_memory << 20, ..Limits::default() };
+    Ok(Workshop::open(&args.data.data_dir, sandbox, policy, limits)?)
+}
+
+/// A sandbox whose first process is this binary.
+pub(crate) fn sandbox() -> Result<Sandbox, Failure> {
+    Ok(Sandbox::new(Init::new(std::env::current_exe()?, [SANDBOX])))
 }
 
 async fn course(args: &Run, store: &mut Store, worker: &mut Worker) -> Result<Done, Failure> {

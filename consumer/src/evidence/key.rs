@@ -49,7 +49,15 @@ impl Signer {
         Self(SigningKey::from_bytes(&seed))
     }
 
-    fn read(path: &Path) -> Result<Self, Error> {
+    /// Makes a key in a file that is not there.
+    pub fn make(path: &Path) -> Result<Self, Error> {
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        make(dir, path)?;
+        Self::read(path)
+    }
+
+    /// Reads the key of a file that only its owner may read.
+    pub fn read(path: &Path) -> Result<Self, Error> {
         let wrong = |what: &str| Error::Key { path: path.to_owned(), what: what.to_owned() };
         let mut file = File::open(path).during("open", path)?;
         let mode = file.metadata().during("inspect", path)?.permissions().mode();

@@ -124,6 +124,14 @@ impl Tx<'_> {
         self.release(lease, "waiting", until, "")
     }
 
+    /// The work takes longer: others are kept away until `until`.
+    pub fn extend(&self, lease: &Lease, until: UnixNano) -> Result<(), Error> {
+        self.check(lease)?;
+        let sql = "UPDATE inbox SET lease_until = ?2 WHERE event_id = ?1";
+        self.0.prepare_cached(sql)?.execute((&lease.event_id, nanos(until)))?;
+        Ok(())
+    }
+
     /// It failed; it is tried again at `at`. The attempts stay counted.
     pub fn retry(&self, lease: &Lease, at: UnixNano, error: &str) -> Result<(), Error> {
         self.check(lease)?;
@@ -187,7 +195,8 @@ mod tests {
         let second = store.lease(later, SECOND).expect("works").expect("the first one's time is over");
         assert_eq!((first.fence, second.fence, second.attempts), (1, 2, 2));
         let before = store.inbox(later).expect("counts");
-        let late: [Write; 4] = [
+        let late: [Write; 5] = [
+            |tx, lease| tx.extend(lease, UnixNano(5)),
             |tx, lease| tx.settle(lease),
             |tx, lease| tx.rest(lease, UnixNano(5)),
             |tx, lease| tx.retry(lease, UnixNano(5), "no"),

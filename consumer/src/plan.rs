@@ -1,0 +1,73 @@
+//! The planner: recipes, least risk first. A recipe looks at the request and the code and gives candidates, or says why it
+//! has none. The same facts give the same plan.
+
+mod load;
+mod place;
+mod pool;
+mod restore;
+mod retries;
+mod revert;
+mod signs;
+mod timeout;
+
+use crate::candidate::{Draft, FileEdit, LeftOut, Proposal};
+use crate::context::Context;
+use crate::settings;
+
+use place::Place;
+
+/// What a recipe comes to: candidates, or why there are none.
+type Found = Result<Vec<Draft>, String>;
+
+/// A recipe.
+struct Recipe {
+    name: &'static str,
+    plan: fn(&Context) -> Found,
+}
+
+/// All recipes in the order in which their candidates are tried: what was there before, then settings, then code.
+const RECIPES: [Recipe; 7] = [
+    Recipe { name: "revert", plan: revert::revert },
+    Recipe { name: "flag", plan: restore::flag },
+    Recipe { name: "restore_setting", plan: restore::setting },
+    Recipe { name: "retry_budget", plan: retries::budget },
+    Recipe { name: "retry_count", plan: retries::count },
+    Recipe { name: "timeout_within_deadline", plan: timeout::within_deadline },
+    Recipe { name: "pool_size", plan: pool::size },
+];
+
+/// Most candidates of a plan.
+const MOST_CANDIDATES: usize = 8;
+
+/// The candidates in the order in which they are to be tried, and the recipes without one.
+pub fn plan(context: &Context) -> (Vec<Draft>, Vec<LeftOut>) {
+    let (mut drafts, mut left_out): (Vec<Draft>, Vec<LeftOut>) = (Vec::new(), Vec::new());
+    let out = |recipe: &str, why: String| LeftOut { recipe: recipe.to_owned(), why };
+    for recipe in &RECIPES {
+        match (recipe.plan)(context) {
+            Ok(found) => {
+                for draft in found {
+                    if let Some(same) = drafts.iter().find(|other| other.edits == draft.edits) {
+                        left_out.push(out(recipe.name, format!("it is the change of {}", same.proposal.recipe)));
+                    } else if drafts.len() == MOST_CANDIDATES {
+                        left_out.push(out(recipe.name, format!("{MOST_CANDIDATES} candidates are enough")));
+                    } else if let Some(foreign) = draft.edits.iter().find(|edit| !context.is_owned(&edit.path)) {
+                        left_out.push(out(recipe.name, format!("{} is outside of what the owner holds", foreign.path)));
+                    } else {
+                        drafts.push(draft);
+                    }
+                }
+            }
+            Err(why) => left_out.push(out(recipe.name, why)),
+        }
+    }
+    (drafts, left_out)
+}
+
+/// The draft that changes one setting.
+fn draft_of_setting(place: &Place<'_>, value: &str, proposal: Proposal) -> Found {
+    let text = settings::set(place.format, place.text, &place.setting.keys, value)
+        .map_err(|why| format!("{} cannot be changed: {why}", place.says()))?;
+    let edits = vec![FileEdit { path: place.path.to_owned(), content: Some(text.into_bytes()) }];
+    Ok(vec![Draft { proposal, edits }])
+}

@@ -1,0 +1,137 @@
+//! Recipes `restore_setting` and `flag`: values that a recent change set get back what they were before.
+
+use super::Found;
+use super::place::{last, words_of};
+use super::revert::{distinct, short};
+use super::signs::Signs;
+use crate::candidate::{Draft, FileEdit, Kind, Mechanism, Origin, Proposal};
+use crate::context::{ConfigFile, Context, has_word};
+use crate::settings::{self, Setting};
+
+/// A setting that a recent change gave another value, which it still has.
+struct Changed<'a> {
+    file: &'a ConfigFile,
+    setting: &'a Setting,
+    before: String,
+    commit: String,
+}
+
+/// `restore_setting`: the suspect reads the setting, or it has to do with how the suspect fails.
+pub(super) fn setting(context: &Context) -> Found {
+    let signs = Signs::of(&context.request);
+    restore(context, "restore_setting", Kind::Config, |changed| {
+        let about = Signs::of_lines([changed.setting.name().as_str(), changed.before.as_str()]);
+        let (kinds, words) = signs.shared(&about);
+        let read = context.suspect_mentions(last(changed.setting));
+        let related = !kinds.is_empty() || !words.is_empty();
+        !is_flag(changed) && context.code_mentions(last(changed.setting)) && (read || related)
+    })
+}
+
+/// `flag`: the suspect's code asks for the flag.
+pub(super) fn flag(context: &Context) -> Found {
+    restore(context, "flag", Kind::Flag, |changed| {
+        is_flag(changed) && flag_name(changed.setting).is_some_and(|flag| asks_for(context, flag))
+    })
+}
+
+fn restore(context: &Context, recipe: &str, kind: Kind, belongs: impl Fn(&Changed<'_>) -> bool) -> Found {
+    let changed = changed(context);
+    if changed.is_empty() {
+        return Err("no recent change set another value in the service's configuration".into());
+    }
+    let mut drafts: Vec<Draft> = Vec::new();
+    for changed in changed.iter().filter(|changed| belongs(changed)) {
+        // A value is put back alone: two that changed together are two candidates, and both together are the revert.
+        let text = settings::set(changed.file.format, &changed.file.text, &changed.setting.keys, &changed.before);
+        let Ok(text) = text else { continue };
+        let edits = vec![FileEdit { path: changed.file.path.clone(), content: Some(text.into_bytes()) }];
+        drafts.push(Draft { proposal: proposal(context, changed, recipe, kind), edits });
+    }
+    if drafts.is_empty() {
+        let names: Vec<String> = changed.iter().map(|changed| changed.setting.name()).collect();
+        return Err(format!("recent changes set {}, which the suspect does not depend on", names.join(", ")));
+    }
+    Ok(drafts)
+}
+
+fn proposal(context: &Context, changed: &Changed<'_>, recipe: &str, kind: Kind) -> Proposal {
+    let (name, now) = (changed.setting.name(), &changed.setting.value);
+    let log = context.mirror.log(&changed.commit, None, None, 1).unwrap_or_default();
+    let authors = log.first().map(|log| format!("{} <{}>", log.author, log.mail)).into_iter().collect();
+    Proposal {
+        recipe: recipe.into(),
+        tier: u8::from(kind == Kind::Config),
+        kind,
+        origin: Origin::Recipe,
+        title: format!("Set {name} back to {}", changed.before),
+        why: vec![format!(
+            "{} set {}:{} {name} from {} to {now}",
+            short(&changed.commit),
+            changed.file.path,
+            changed.setting.line,
+            changed.before
+        )],
+        computation: Vec::new(),
+        mechanism: Mechanism {
+            metric: "error_rate".into(),
+            now: String::new(),
+            claim: "not above that of the concurrent baseline, and falls".into(),
+        },
+        risk: "the value was changed for a reason".into(),
+        undo: format!("set it to {now} again"),
+        authors,
+        flag: String::new(),
+        tests: Vec::new(),
+    }
+}
+
+/// What recent changes set, newest first, each setting once.
+fn changed(context: &Context) -> Vec<Changed<'_>> {
+    let mut found: Vec<Changed<'_>> = Vec::new();
+    for change in distinct(&context.request.recent_changes) {
+        let Ok(commit) = context.mirror.resolve(&change.sha) else { continue };
+        let Ok(parents) = context.mirror.parents(&commit) else { continue };
+        let Some(parent) = parents.first() else { continue };
+        for file in &context.configs {
+            let read = |commit: &str| settings::read(file.format, &context.text_at(commit, &file.path)?).ok();
+            let (Some(before), Some(after)) = (read(parent), read(&commit)) else { continue };
+            for setting in &file.settings {
+                let value = |settings: &[Setting]| {
+                    settings.iter().find(|one| one.keys == setting.keys).map(|one| one.value.clone())
+                };
+                let (Some(was), Some(became)) = (value(&before), value(&after)) else { continue };
+                let known = found.iter().any(|one| one.file.path == file.path && one.setting.keys == setting.keys);
+                if was != became && became == setting.value && !known {
+                    found.push(Changed { file, setting, before: was, commit: commit.clone() });
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Whether the setting says which variant of a flag is in force (flagd: `flags.NAME.defaultVariant` or `.state`).
+fn is_flag(changed: &Changed<'_>) -> bool {
+    flag_name(changed.setting).is_some()
+}
+
+fn flag_name(setting: &Setting) -> Option<&str> {
+    let keys: Vec<&str> = setting.keys.iter().map(String::as_str).collect();
+    match keys.as_slice() {
+        ["flags", name, "defaultVariant" | "state"] => Some(name),
+        [.., section, name] if matches!(*section, "flags" | "features" | "feature_flags" | "featureFlags") => {
+            (!words_of(setting).is_empty()).then_some(*name)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the suspect's own code names the flag.
+fn asks_for(context: &Context, flag: &str) -> bool {
+    context.suspects.iter().any(|suspect| match context.function_of(suspect) {
+        // Often in the constructor, or as a constant beside the function.
+        Some((parsed, _)) => has_word(parsed.text(), flag),
+        None => context.sources.get(&suspect.path).is_some_and(|parsed| has_word(parsed.text(), flag)),
+    })
+}

@@ -1,0 +1,149 @@
+//! Recipe `revert`: takes back the recent change that is the likeliest cause. Three things must hold: it changed what the
+//! suspect function means, it has to do with how the suspect fails, and later changes do not stand in the way.
+
+use std::collections::BTreeSet;
+
+use backtrail_code::{Language, changed_functions, is_trivial, parse};
+use backtrail_model::patch_request::RecentChange;
+use backtrail_sandbox::git::Revert;
+
+use super::Found;
+use super::signs::Signs;
+use crate::candidate::{Draft, FileEdit, Kind, Mechanism, Origin, Proposal};
+use crate::context::{Context, Suspect};
+
+/// Most changes that are looked at.
+const MOST_CHANGES: usize = 20;
+
+pub(super) fn revert(context: &Context) -> Found {
+    let mut why_not = Vec::new();
+    let mut found: Vec<(usize, Draft)> = Vec::new();
+    for change in distinct(&context.request.recent_changes) {
+        match consider(context, change) {
+            Ok(draft) => found.push(draft),
+            Err(why) => why_not.push(format!("{}: {why}", short(&change.sha))),
+        }
+    }
+    if found.is_empty() {
+        let none = "telemetry names no recent change".to_owned();
+        return Err(if why_not.is_empty() { none } else { why_not.join("; ") });
+    }
+    // What shares most with the failure first; of equals the newest, which the request names first.
+    found.sort_by_key(|(shared, _)| std::cmp::Reverse(*shared));
+    Ok(found.into_iter().map(|(_, draft)| draft).collect())
+}
+
+/// The changes, one a commit, as the request orders them.
+pub(super) fn distinct(changes: &[RecentChange]) -> Vec<&RecentChange> {
+    let mut seen = BTreeSet::new();
+    changes.iter().filter(|change| !change.sha.is_empty() && seen.insert(&change.sha)).take(MOST_CHANGES).collect()
+}
+
+fn consider(context: &Context, change: &RecentChange) -> Result<(usize, Draft), String> {
+    let said = |error: backtrail_sandbox::Error| error.to_string();
+    let commit = context.mirror.resolve(&change.sha).map_err(said)?;
+    let parents = context.mirror.parents(&commit).map_err(said)?;
+    let parent = parents.first().ok_or("it is the first commit: there is nothing before it")?;
+    if !is_ancestor(context, &commit) {
+        return Err("it is not part of what is deployed".into());
+    }
+    let diff = context.mirror.diff(parent, &commit).map_err(said)?;
+    let touched = touched(context, parent, &commit)?;
+    let patch = String::from_utf8_lossy(&diff.patch);
+    let lines = patch.lines().filter(|line| is_content(line)).map(|line| &line[1..]);
+    let (kinds, words) = Signs::of(&context.request).shared(&Signs::of_lines(lines));
+    if kinds.is_empty() && words.is_empty() {
+        return Err(format!("it changed {touched}, but nothing that has to do with how it fails"));
+    }
+    let edits = match context.mirror.revert_tree(&commit, &context.commit).map_err(said)? {
+        Revert::Clean { edits, .. } if edits.is_empty() => return Err("it is taken back already".into()),
+        Revert::Clean { edits, .. } => edits,
+        Revert::Conflict { paths } => {
+            let paths: Vec<String> = paths.iter().map(ToString::to_string).collect();
+            return Err(format!("later changes of {} stand in the way", paths.join(", ")));
+        }
+    };
+    let edits: Vec<FileEdit> = edits
+        .into_iter()
+        .map(|edit| {
+            let path = String::from_utf8(edit.path.as_bytes().to_vec()).map_err(|_| "a path is no text".to_owned())?;
+            Ok(FileEdit { path, content: edit.after })
+        })
+        .collect::<Result<_, String>>()?;
+    let log = context.mirror.log(&commit, None, None, 1).map_err(said)?;
+    let (subject, author) = log
+        .first()
+        .map_or_else(Default::default, |log| (log.subject.clone(), format!("{} <{}>", log.author, log.mail)));
+    let shares = kinds.iter().map(|kind| (*kind).to_owned()).chain(words.iter().take(5).cloned());
+    let proposal = Proposal {
+        recipe: "revert".into(),
+        tier: 0,
+        kind: Kind::Revert,
+        origin: Origin::Recipe,
+        title: format!("Revert \"{subject}\""),
+        why: vec![
+            format!("{} changed {touched} on {}", short(&commit), change.ts),
+            format!("the change and the failure are both about: {}", shares.collect::<Vec<_>>().join(", ")),
+        ],
+        computation: Vec::new(),
+        mechanism: mechanism(context, &kinds),
+        risk: "what the change was made for is gone until it comes back mended".into(),
+        undo: "revert the revert".into(),
+        authors: vec![author],
+        flag: String::new(),
+        tests: Vec::new(),
+    };
+    Ok((10 * kinds.len() + words.len(), Draft { proposal, edits }))
+}
+
+fn mechanism(context: &Context, kinds: &[&str]) -> Mechanism {
+    let storm = super::load::Storm::of(&context.request).filter(|_| kinds.contains(&"retries"));
+    let (metric, now, claim) = match storm {
+        Some(storm) => ("attempts_per_request", format!("{:.2}", storm.attempts), "falls, from the first request on"),
+        None => ("error_rate", String::new(), "not above that of the concurrent baseline, and falls"),
+    };
+    Mechanism { metric: metric.into(), now, claim: claim.into() }
+}
+
+/// What the change did to the suspect: the functions whose meaning it changed, or the configuration that the suspect reads.
+fn touched(context: &Context, parent: &str, commit: &str) -> Result<String, String> {
+    let mut names = BTreeSet::new();
+    for suspect in &context.suspects {
+        if changed(context, suspect, parent, commit) {
+            let name = suspect.function.as_ref().map_or(suspect.path.as_str(), |(name, _)| name.as_str());
+            names.insert(name.to_owned());
+        }
+    }
+    if names.is_empty() {
+        return Err("it did not change what the suspect does".into());
+    }
+    Ok(names.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+/// Whether the suspect's code means something else since the commit.
+fn changed(context: &Context, suspect: &Suspect, parent: &str, commit: &str) -> bool {
+    let Some(language) = Language::of_path(&suspect.path) else { return false };
+    let at = |commit: &str| parse(language, context.text_at(commit, &suspect.path)?).ok();
+    let (Some(before), Some(after)) = (at(parent), at(commit)) else { return false };
+    match &suspect.function {
+        None => !is_trivial(&before, &after),
+        Some((name, _)) => {
+            let changes = changed_functions(&before, &after);
+            changes.changed.iter().chain(&changes.added).any(|changed| changed == name)
+        }
+    }
+}
+
+fn is_ancestor(context: &Context, commit: &str) -> bool {
+    let log = context.mirror.log(&context.commit, None, None, 10_000).unwrap_or_default();
+    log.iter().any(|one| one.commit == commit)
+}
+
+/// Whether a line of a patch is content: added or removed.
+fn is_content(line: &str) -> bool {
+    (line.starts_with('+') && !line.starts_with("+++")) || (line.starts_with('-') && !line.starts_with("---"))
+}
+
+pub(super) fn short(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
+}

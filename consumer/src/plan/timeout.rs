@@ -1,0 +1,152 @@
+//! Recipe `timeout_within_deadline`: a timeout that outlives the caller wastes work that nobody waits for.
+
+use backtrail_model::patch_request::{EdgeLoad, PatchRequest};
+
+use super::place::{find, words_of};
+use super::{Found, draft_of_setting};
+use crate::candidate::{Kind, Mechanism, Origin, Proposal};
+use crate::context::Context;
+use crate::settings::Setting;
+
+/// Share of failed calls from which the caller is taken to give up.
+const GIVES_UP: f64 = 0.05;
+/// The suspect works this much longer than its caller waits.
+const OUTLIVES: f64 = 1.2;
+/// Share of the caller's deadline that all attempts together may take; the rest is for the suspect's own work.
+const SHARE: f64 = 0.8;
+/// How much longer than usual a call may take before it is given up.
+const ROOM: f64 = 1.5;
+
+pub(super) fn within_deadline(context: &Context) -> Found {
+    let request = &context.request;
+    let caller = impatient(request).ok_or("no caller gives up before the suspect does")?;
+    let suspect = &request.suspect_ref.entity.service;
+    let outgoing = request.telemetry_summary.load.iter().find(|load| load.from == *suspect);
+    let callee = outgoing.map_or("", |load| load.to.as_str());
+    let place = find(context, callee, |words, setting| {
+        words.iter().any(|word| matches!(word.as_str(), "timeout" | "deadline")) && millis(setting).is_some()
+    })?;
+    let (now, unit) = millis(place.setting).ok_or("the timeout has no unit that is known")?;
+    let attempts = outgoing.map_or(1.0, |load| (load.calls as f64 / load.requests.max(1) as f64).max(1.0));
+    let deadline = caller.p95_ms;
+    let value = (SHARE * deadline / attempts).floor();
+    let mut computation = vec![
+        format!(
+            "{} gives up after {deadline:.0} ms ({} of {} calls failed) while {suspect} works for {:.0} ms (p95)",
+            caller.from, caller.errors, caller.calls, caller.served_p95_ms
+        ),
+        format!("timeout = {SHARE} * deadline / attempts = {SHARE} * {deadline:.0} / {attempts:.2} = {value:.0} ms"),
+    ];
+    let usual = outgoing.map_or(0.0, |load| load.quiet_p95_ms);
+    if usual > 0.0 {
+        computation
+            .push(format!("it must leave room for a usual call: {ROOM} * {usual:.0} ms = {:.0} ms", ROOM * usual));
+        if value < ROOM * usual {
+            return Err(format!(
+                "no timeout both fits the caller's deadline and a usual call: {}",
+                computation.join("; ")
+            ));
+        }
+    }
+    if value >= now || value < 1.0 {
+        return Err(format!("{} is short enough already: {}", place.says(), computation.join("; ")));
+    }
+    let Some(written) = unit.write(value) else { return Err("the timeout cannot be written in its unit".into()) };
+    let proposal = Proposal {
+        recipe: "timeout_within_deadline".into(),
+        tier: 1,
+        kind: Kind::Config,
+        origin: Origin::Recipe,
+        title: format!("Set {} to {written}, within the deadline of {}", place.setting.name(), caller.from),
+        why: vec![format!("it is set by {}, longer than {} waits", place.says(), caller.from)],
+        computation,
+        mechanism: Mechanism {
+            metric: "server_duration_p95_ms".into(),
+            now: format!("{:.0}", caller.served_p95_ms),
+            claim: format!("below {deadline:.0}"),
+        },
+        risk: "a call that is slow and would have been in time for nobody fails earlier".into(),
+        undo: format!("set it to {} again", place.setting.value),
+        authors: Vec::new(),
+        flag: String::new(),
+        tests: Vec::new(),
+    };
+    draft_of_setting(&place, &written, proposal)
+}
+
+/// The caller that gives up before the suspect is done.
+fn impatient(request: &PatchRequest) -> Option<&EdgeLoad> {
+    let suspect = &request.suspect_ref.entity.service;
+    request.telemetry_summary.load.iter().find(|load| {
+        let fails = load.errors as f64 >= GIVES_UP * load.calls as f64 && load.errors > 0;
+        load.to == *suspect && fails && load.p95_ms > 0.0 && load.served_p95_ms > OUTLIVES * load.p95_ms
+    })
+}
+
+/// How a duration is written.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Unit {
+    /// A number, of which one is so many milliseconds.
+    Number(f64),
+    /// A number and this.
+    Suffix(&'static str, f64),
+}
+
+impl Unit {
+    fn write(self, millis: f64) -> Option<String> {
+        match self {
+            Self::Number(one) if one > 1.0 => Some(format!("{}", (millis / one * 1000.0).floor() / 1000.0)),
+            Self::Number(one) => Some(format!("{:.0}", millis / one)),
+            // A smaller unit of the same notation: 2s becomes 800ms.
+            Self::Suffix(..) => Some(format!("{millis:.0}ms")),
+        }
+    }
+}
+
+/// A duration setting in milliseconds, by the suffix of the value or a word of the key; none without a unit.
+fn millis(setting: &Setting) -> Option<(f64, Unit)> {
+    let value = setting.value.as_str();
+    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: f64 = digits.parse().ok().filter(|number: &f64| *number > 0.0 && number.is_finite())?;
+    let unit = match &value[digits.len()..] {
+        "ms" => Unit::Suffix("ms", 1.0),
+        "s" => Unit::Suffix("s", 1000.0),
+        "" => {
+            let words = words_of(setting);
+            let last = words.last().map_or("", String::as_str);
+            match last {
+                "ms" | "millis" | "milliseconds" | "msec" => Unit::Number(1.0),
+                "s" | "sec" | "secs" | "seconds" => Unit::Number(1000.0),
+                _ => return None,
+            }
+        }
+        _ => return None,
+    };
+    let (Unit::Number(one) | Unit::Suffix(_, one)) = unit;
+    Some((number * one, unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Format, read};
+
+    #[test]
+    fn durations_are_read_and_written_in_their_unit() {
+        for (text, wanted, written) in [
+            ("timeout_ms: 5000", 5000.0, "400"),
+            ("timeout_seconds: 2.5", 2500.0, "0.4"),
+            ("timeout: 30s", 30_000.0, "400ms"),
+            ("timeout: 300ms", 300.0, "400ms"),
+            ("bank: {timeoutMillis: 9}", 9.0, "400"),
+        ] {
+            let settings = read(Format::Yaml, text).expect("readable");
+            let (found, unit) = millis(&settings[0]).expect("a duration");
+            assert!((found - wanted).abs() < 1e-9, "{text}");
+            assert_eq!(unit.write(400.0).as_deref(), Some(written), "{text}");
+        }
+        for text in ["timeout: 30", "timeout: 5m", "timeout: -5s", "timeout: soon"] {
+            assert_eq!(millis(&read(Format::Yaml, text).expect("readable")[0]), None, "{text}");
+        }
+    }
+}
