@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use backtrail_sandbox::git::{Checkout, Mirror, Worktree};
+use backtrail_sandbox::{Init, Limits, Outcome, Sandbox};
 
 /// A repository with a working tree, and a place beside it.
 pub(crate) struct Origin {
@@ -132,4 +133,36 @@ pub(crate) fn picture(dir: &Path) -> Vec<(PathBuf, String)> {
     }
     found.sort();
     found
+}
+
+/// A sandbox with this crate's own first process.
+pub(crate) fn sandbox() -> Sandbox {
+    Sandbox::new(init())
+}
+
+pub(crate) fn init() -> Init {
+    Init::new(env!("CARGO_BIN_EXE_backtrail-sandbox-init"), [""; 0])
+}
+
+/// A Python that is there for everyone: the machine's own, or the first in `PATH` made readable.
+pub(crate) fn python() -> (PathBuf, Vec<PathBuf>) {
+    let found = Command::new("python3")
+        .args(["-I", "-c", "import sys; print(sys.executable); print(sys.base_prefix)"])
+        .current_dir("/")
+        .output()
+        .expect("these tests need python3");
+    let text = String::from_utf8(found.stdout).expect("UTF-8");
+    let mut lines = text.lines().map(PathBuf::from);
+    (lines.next().expect("a path"), lines.collect())
+}
+
+/// Runs a Python text in a folder of its own with these limits.
+pub(crate) fn run_python(text: &str, limits: Limits) -> (Outcome, tempfile::TempDir) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (python, readable) = python();
+    let mut sandbox = sandbox();
+    sandbox.readable = readable;
+    let mut command = backtrail_sandbox::Command::new(dir.path(), [python.into_os_string(), "-c".into(), text.into()]);
+    command.limits = limits;
+    (sandbox.run(&command).expect("the sandbox works"), dir)
 }
