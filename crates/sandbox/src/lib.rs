@@ -2,6 +2,7 @@
 //!
 //! - [`git`]: a mirror of a repository, its history, and worktrees that nothing written through them can leave;
 //! - [`Sandbox`]: a program in namespaces and limits, with a statement of what could not be isolated;
+//! - [`suites`]: how the tests of a repository are run there, and what they say;
 //! - [`init`]: the first process of a sandbox, which is the caller's own binary.
 
 mod captured;
@@ -11,6 +12,7 @@ mod error;
 pub mod git;
 pub mod init;
 mod sandbox;
+pub mod suites;
 mod tree_path;
 
 pub use captured::Captured;

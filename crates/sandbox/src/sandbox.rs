@@ -226,6 +226,9 @@ pub struct Sandbox {
     /// User and group to run as when started by root; the writable folders are given to them. The kernel's own
     /// "nobody" by default, which most machines know by name.
     pub user: (u32, u32),
+    /// Where suites keep what they build from one run to the next; thrown away with the run if `None`. Each repository
+    /// needs a folder of its own: what one writes there it finds again.
+    pub cache: Option<PathBuf>,
     /// A run is refused when one of these cannot be isolated.
     pub require: Vec<Aspect>,
 }
@@ -233,7 +236,7 @@ pub struct Sandbox {
 impl Sandbox {
     /// A sandbox whose first process is `init`.
     pub fn new(init: Init) -> Self {
-        Self { init, hidden: Vec::new(), readable: Vec::new(), user: (65534, 65534), require: Vec::new() }
+        Self { init, hidden: Vec::new(), readable: Vec::new(), user: (65534, 65534), cache: None, require: Vec::new() }
     }
 
     /// What this machine lets us isolate, found by doing it.

@@ -3,6 +3,7 @@
 mod hostile_programs;
 mod hostile_repositories;
 mod limits;
+mod suites;
 mod support;
 mod without_privileges;
 mod working_with_git;
