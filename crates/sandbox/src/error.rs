@@ -76,7 +76,7 @@ impl Error {
     }
 
     /// A refusal of a path.
-    pub(crate) fn refused(path: impl ToString, why: impl Into<String>) -> Self {
-        Self::Refused { path: path.to_string(), why: why.into() }
+    pub(crate) fn refused(path: impl std::fmt::Display, why: impl Into<String>) -> Self {
+        Self::Refused { path: format!("{path}"), why: why.into() }
     }
 }

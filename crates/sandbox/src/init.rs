@@ -19,15 +19,14 @@ use std::process::ExitCode;
 use crate::sandbox::Isolation;
 use crate::sandbox::spec::{Report, Spec};
 
-/// What the first stage tells the second: which namespaces there are, and who we were.
+/// What the first stage tells the second: which namespaces there are.
 #[derive(Debug, Clone, Copy, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Stage {
     pub(crate) mount: bool,
     pub(crate) pid: bool,
-    /// A user namespace was needed for the others, and we are its root.
-    pub(crate) user: bool,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
+    pub(crate) ipc: bool,
+    /// Who we were, where a user namespace was needed for the others and made us its root.
+    pub(crate) was: Option<(u32, u32)>,
 }
 
 /// Runs a stage. The binary named by [`crate::Init`] calls this first of all, while it has but one thread: namespaces
@@ -38,9 +37,8 @@ pub fn main() -> ExitCode {
     let Ok(mut socket) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else {
         return ExitCode::from(2);
     };
-    let spec = match Spec::receive(&mut socket) {
-        Ok(spec) => spec,
-        Err(_) => return ExitCode::from(2),
+    let Ok(spec) = Spec::receive(&mut socket) else {
+        return ExitCode::from(2);
     };
     let done = if last == "first" {
         first::run(&spec, &mut socket, &arguments)

@@ -98,13 +98,13 @@ pub struct Limits {
     pub wall: Duration,
     /// Processor time of all processes together.
     pub cpu: Duration,
-    /// Memory of all processes together, in bytes; shared pages count once.
+    /// Memory of all processes together, in bytes; shared pages count once. The private `/tmp` may hold as much again.
     pub memory: u64,
     /// Processes and threads at one time.
     pub processes: u64,
     /// Largest file, in bytes.
     pub file: u64,
-    /// Growth of the writable folders, in bytes. Also the size of the private `/tmp`.
+    /// Growth of the writable folders with what has no name any more, in bytes; the private `/tmp` holds no more either.
     pub disk: u64,
     /// Growth of the writable folders, in files.
     pub files: u64,
@@ -117,8 +117,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            wall: Duration::from_secs(600),
-            cpu: Duration::from_secs(1200),
+            wall: Duration::from_mins(10),
+            cpu: Duration::from_mins(20),
             memory: 4 << 30,
             processes: 1024,
             file: 1 << 30,

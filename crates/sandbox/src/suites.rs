@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use toolchain::Toolchain;
+pub use toolchain::in_path as tools_in_path;
 
 use crate::error::Error;
 use crate::sandbox::{Command, Limit, Limits, Outcome, Sandbox};
@@ -151,7 +151,7 @@ impl Suite {
             Kind::Cargo => cargo::plan(dir, cache, only),
             Kind::Node => node::node(dir, outbox, &self.argv, only),
             Kind::Npm => node::npm(dir, cache, only),
-            Kind::Maven => maven::plan(dir, only),
+            Kind::Maven => maven::plan(dir, cache, only),
             Kind::Make => by_exit_code(dir, vec!["make".into(), "test".into()], "make test", only),
             Kind::Given => {
                 let name = self.argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");

@@ -8,7 +8,7 @@ use backtrail_sandbox::{Error, TreePath};
 
 use crate::support::{Origin, picture};
 
-fn why<'s>(skipped: &'s [Skipped], path: impl AsRef<[u8]>) -> &'s str {
+fn why(skipped: &[Skipped], path: impl AsRef<[u8]>) -> &str {
     let path = TreePath::raw(path.as_ref());
     let found = skipped.iter().find(|skipped| skipped.path == path);
     &found.unwrap_or_else(|| panic!("'{path}' must be reported as skipped: {skipped:?}")).why

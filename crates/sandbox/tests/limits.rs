@@ -10,7 +10,7 @@ use crate::support::run_python;
 
 /// Far above what the tests need, so that only the limit in question can be met.
 fn roomy() -> Limits {
-    Limits { wall: Duration::from_secs(120), cpu: Duration::from_secs(100), ..Limits::default() }
+    Limits { wall: Duration::from_mins(2), cpu: Duration::from_secs(100), ..Limits::default() }
 }
 
 #[test]
@@ -155,4 +155,28 @@ with open('huge', 'wb') as out:
     let (outcome, dir) = run_python(text, Limits { file: 5 << 20, ..roomy() });
     assert_eq!(outcome.limit, Some(Limit::File), "{outcome:?}");
     assert!(fs::metadata(dir.path().join("huge")).expect("there").len() <= 5 << 20);
+}
+
+#[test]
+fn files_without_a_name_meet_the_limit_too() {
+    for open in ["os.memfd_create('m')", "os.open('.', os.O_TMPFILE | os.O_RDWR)"] {
+        let text = format!(
+            "
+import os
+held = []
+while True:
+    held.append({open})
+    for _ in range(20): os.write(held[-1], b'x' * (1 << 20))
+"
+        );
+        let (outcome, _dir) = run_python(&text, Limits { disk: 50 << 20, ..roomy() });
+        assert_eq!(outcome.limit, Some(Limit::Disk), "{open}: {outcome:?}");
+    }
+}
+
+#[test]
+fn shared_memory_that_nobody_holds_is_bounded() {
+    let text = "print(open('/proc/sys/kernel/shmall').read())";
+    let (outcome, _dir) = run_python(text, Limits { memory: 400 << 20, ..roomy() });
+    assert_eq!(outcome.stdout.text().trim(), (400_u64 * 256).to_string(), "{outcome:?}");
 }

@@ -21,7 +21,7 @@ fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn limits() -> Limits {
-    Limits { wall: Duration::from_secs(300), cpu: Duration::from_secs(300), ..Limits::default() }
+    Limits { wall: Duration::from_mins(5), cpu: Duration::from_mins(5), ..Limits::default() }
 }
 
 fn run(suite: &Suite, dir: &Path, only: Option<&[String]>) -> (Results, Option<Outcome>) {
@@ -158,7 +158,7 @@ fn go_tells_test_by_test_and_what_does_not_compile() {
     let dir = tree(&[
         ("go.mod", "module example.org/shop.v1\n\ngo 1.20\n"),
         ("shop_test.go", test),
-        ("broken/broken_test.go", "package broken\nfunc TestX() { undefined() }\n"),
+        ("broken/broken_test.go", "package broken\nimport \"testing\"\nfunc TestX(t *testing.T) { undefined() }\n"),
     ]);
     let Some(suite) = suite(dir.path(), Kind::Go, &["go", "version"]) else { return };
     let cache = tempfile::tempdir().expect("a temporary folder");

@@ -47,7 +47,7 @@ fn as_nobody_at_all(program: &str) -> Sandbox {
 
 fn sh(dir: &Path, text: &str) -> Command {
     let mut command = Command::new(dir, ["/bin/sh", "-c", text]);
-    command.limits = Limits { wall: Duration::from_secs(60), ..Limits::default() };
+    command.limits = Limits { wall: Duration::from_mins(1), ..Limits::default() };
     command
 }
 

@@ -30,8 +30,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            fetch_time: Duration::from_secs(600),
-            time: Duration::from_secs(60),
+            fetch_time: Duration::from_mins(10),
+            time: Duration::from_mins(1),
             output: 256 << 20,
             files: 500_000,
             pass_env: Vec::new(),

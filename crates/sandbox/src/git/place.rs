@@ -86,10 +86,9 @@ impl Root {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let what = || format!("could not write '{path}'");
         let (folder, name) = self.parent(path, true)?;
-        if let Some(there) = Self::stat(&folder, name) {
-            if fresh || there.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits() {
-                return Err(Error::refused(path, "something else is at this path"));
-            }
+        let is_folder = |there: &FileStat| there.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
+        if Self::stat(&folder, name).is_some_and(|there| fresh || is_folder(&there)) {
+            return Err(Error::refused(path, "something else is at this path"));
         }
         let mode = Mode::from_bits_truncate(if executable { 0o755 } else { 0o644 });
         // Written beside and moved over: whoever has the old file open, or a hard link to it, keeps the old content.

@@ -52,14 +52,15 @@ impl Mirror {
     pub fn tree(&self, commit: &str) -> Result<Vec<Entry>, Error> {
         let out =
             self.git.run(&["ls-tree", "-r", "-z", "-l", "--full-tree", "--end-of-options", object_name(commit)?])?;
-        let count = out.iter().filter(|byte| **byte == 0).count() as u64;
-        if count > self.options.files {
-            return Err(Error::TooLarge {
-                what: format!("the number of files of {commit}"),
-                limit: self.options.files,
-            });
+        let mut entries = Vec::new();
+        for record in out.split(|byte| *byte == 0).filter(|record| !record.is_empty()) {
+            if entries.len() as u64 >= self.options.files {
+                let what = format!("the number of files of {commit}");
+                return Err(Error::TooLarge { what, limit: self.options.files });
+            }
+            entries.push(entry(record)?);
         }
-        out.split(|byte| *byte == 0).filter(|record| !record.is_empty()).map(entry).collect()
+        Ok(entries)
     }
 
     pub(super) fn entry(&self, commit: &str, path: &TreePath) -> Result<Entry, Error> {

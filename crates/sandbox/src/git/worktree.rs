@@ -6,7 +6,7 @@
 
 mod checkout;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub struct Worktree {
     base: String,
     commit: String,
     /// Paths that are on disk by our doing, and count.
-    kept: BTreeMap<TreePath, ()>,
+    kept: BTreeSet<TreePath>,
     /// Largest file that is written.
     largest: u64,
     /// The index and the objects; removed with this.
@@ -95,14 +95,14 @@ impl Worktree {
             return Err(Error::TooLarge { what: format!("'{path}'"), limit: self.largest });
         }
         self.root.write(path, content, executable, false)?;
-        self.kept.insert(path.clone(), ());
+        self.kept.insert(path.clone());
         Ok(())
     }
 
     /// Removes a file.
     pub fn remove(&mut self, path: &TreePath) -> Result<(), Error> {
         self.root.remove(path)?;
-        self.kept.insert(path.clone(), ());
+        self.kept.insert(path.clone());
         Ok(())
     }
 
@@ -110,7 +110,7 @@ impl Worktree {
     /// holds entries that git refuses in an index (such as `.git/config`).
     pub fn tree_hash(&self) -> Result<String, Error> {
         let mut input = Vec::new();
-        for path in self.kept.keys() {
+        for path in &self.kept {
             input.extend_from_slice(path.as_bytes());
             input.push(0);
         }

@@ -29,7 +29,7 @@ pub(super) fn map(uid: u32, outer_uid: u32, gid: u32, outer_gid: u32) -> Result<
 
 pub(super) fn give_up(spec: &Spec, stage: Stage, isolation: &mut Isolation) {
     let mut why = spec.not_user.clone();
-    if let (Some((uid, gid)), false) = (spec.user, stage.user) {
+    if let (Some((uid, gid)), None) = (spec.user, stage.was) {
         let (new_uid, new_gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
         let changed = setgroups(&[])
             .and_then(|()| setresgid(new_gid, new_gid, new_gid))
@@ -40,13 +40,11 @@ pub(super) fn give_up(spec: &Spec, stage: Stage, isolation: &mut Isolation) {
     }
     // Inside we keep our number, unless that is root's.
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-    let number = |now: u32, first: u32| match if stage.user { first } else { now } {
-        0 => 1000,
-        other => other,
-    };
+    let (inner_uid, inner_gid) = stage.was.unwrap_or((uid, gid));
+    let number = |number: u32| if number == 0 { 1000 } else { number };
     let last = unshare(CloneFlags::CLONE_NEWUSER)
         .map_err(|errno| format!("no user namespace: {errno}"))
-        .and_then(|()| map(number(uid, stage.uid), uid, number(gid, stage.gid), gid))
+        .and_then(|()| map(number(inner_uid), uid, number(inner_gid), gid))
         .and_then(|()| {
             let none = "/proc/sys/user/max_user_namespaces";
             fs::write(none, "0")

@@ -21,11 +21,11 @@ pub(super) fn run(spec: &Spec, socket: &mut UnixStream, arguments: &[OsString]) 
     // The first victim of a memory shortage; anyone may volunteer.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     let mut isolation = Isolation::default();
-    let mut stage = Stage { uid: geteuid().as_raw(), gid: getegid().as_raw(), ..Stage::default() };
+    let mut stage = Stage::default();
     namespaces(&mut isolation, &mut stage);
     if stage.mount {
         // In a user namespace of our own there is no other user to become.
-        let user = spec.user.filter(|_| !stage.user);
+        let user = spec.user.filter(|_| stage.was.is_none());
         mounts::set_up(spec, user, &mut isolation)?;
     } else {
         for aspect in [Aspect::ReadOnly, Aspect::Hidden, Aspect::Temporary, Aspect::Devices, Aspect::Proc] {
@@ -40,12 +40,13 @@ fn namespaces(isolation: &mut Isolation, stage: &mut Stage) {
     let mut mount = unshare(CloneFlags::CLONE_NEWNS);
     if mount == Err(Errno::EPERM) {
         // Not privileged. In a user namespace of our own we are, as far as the other namespaces go.
+        let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
         let user = unshare(CloneFlags::CLONE_NEWUSER)
             .map_err(|errno| format!("no user namespace: {errno}"))
-            .and_then(|()| credentials::map(0, stage.uid, 0, stage.gid));
+            .and_then(|()| credentials::map(0, uid, 0, gid));
         match user {
             Ok(()) => {
-                stage.user = true;
+                stage.was = Some((uid, gid));
                 mount = unshare(CloneFlags::CLONE_NEWNS);
             }
             Err(why) => {
@@ -65,7 +66,7 @@ fn namespaces(isolation: &mut Isolation, stage: &mut Stage) {
     } else {
         isolation.note(Aspect::Loopback, Err("there is no network of its own"));
     }
-    isolation.note(Aspect::Ipc, unshare(CloneFlags::CLONE_NEWIPC));
+    stage.ipc = isolation.note(Aspect::Ipc, unshare(CloneFlags::CLONE_NEWIPC));
     isolation.note(Aspect::Uts, unshare(CloneFlags::CLONE_NEWUTS).and_then(|()| sethostname("sandbox")));
     // Groups of the kernel's resource control are hidden too, where there are some; nothing depends on it.
     let _ = unshare(CloneFlags::CLONE_NEWCGROUP);

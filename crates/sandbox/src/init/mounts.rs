@@ -24,8 +24,9 @@ use crate::sandbox::{Aspect, Isolation};
 /// `HOME` inside.
 pub(super) const HOME: &str = "/tmp/home";
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
-/// Private, writable and gone afterwards.
-const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+/// Private, writable and gone afterwards; with the part of [`room`] that each may hold.
+const TEMPORARY: [(&str, u64); 2] = [("/tmp", 1), ("/var/tmp", 4)];
+const SHARED_MEMORY: u64 = 4;
 const NONE: Option<&str> = None;
 
 enum Step {
@@ -45,7 +46,7 @@ pub(super) fn set_up(spec: &Spec, user: Option<(u32, u32)>, isolation: &mut Isol
     let mut shut = read_only();
     // From the root down; what is bound comes over what is covered.
     steps.sort_by_key(|(path, step)| (path.components().count(), matches!(step, Step::Bind { .. }), path.clone()));
-    isolation.note(Aspect::Devices, cover_devices(&devices, spec.limits.disk));
+    isolation.note(Aspect::Devices, cover_devices(&devices, room(spec) / SHARED_MEMORY));
     let mut finish = Vec::new();
     for (path, step) in &steps {
         apply(path, step).map_err(|why| format!("{}: {why}", path.display()))?;
@@ -59,16 +60,24 @@ pub(super) fn set_up(spec: &Spec, user: Option<(u32, u32)>, isolation: &mut Isol
         shut = shut.and_then(|()| close(path).map_err(|errno| format!("{}: {errno}", path.display())));
     }
     let allowed: BTreeSet<PathBuf> =
-        spec.writable.iter().map(PathBuf::from).chain(TEMPORARY.map(PathBuf::from)).collect();
+        spec.writable.iter().map(PathBuf::from).chain(TEMPORARY.map(|(path, _)| PathBuf::from(path))).collect();
     isolation.note(Aspect::ReadOnly, shut.and_then(|()| still_writable(&allowed)));
     Ok(())
 }
 
+/// What lies there lies in memory, and nobody's: so it is bounded by both limits.
+fn room(spec: &Spec) -> u64 {
+    spec.limits.disk.min(spec.limits.memory).max(1 << 20)
+}
+
 fn steps(spec: &Spec, user: Option<(u32, u32)>) -> Result<Vec<(PathBuf, Step)>, String> {
     let mut steps = Vec::new();
-    for path in TEMPORARY.map(Path::new).into_iter().filter(|path| is_folder(path)) {
-        let options = format!("mode=1777,size={}", spec.limits.disk);
-        steps.push((path.to_owned(), Step::Cover { options, writable: true }));
+    for (path, part) in TEMPORARY.map(|(path, part)| (PathBuf::from(path), part)) {
+        if !is_folder(&path) {
+            continue;
+        }
+        let options = format!("mode=1777,size={}", room(spec) / part);
+        steps.push((path, Step::Cover { options, writable: true }));
     }
     let mut covered: BTreeSet<PathBuf> = BTreeSet::new();
     for path in spec.hidden.iter().map(PathBuf::from).chain([PathBuf::from("/run")]) {
@@ -87,7 +96,7 @@ fn steps(spec: &Spec, user: Option<(u32, u32)>) -> Result<Vec<(PathBuf, Step)>, 
             steps.push((path, Step::Bind { open, folder, writable }));
         }
     }
-    covered.retain(|path| !TEMPORARY.iter().any(|temporary| path == Path::new(temporary)));
+    covered.retain(|path| !TEMPORARY.iter().any(|(temporary, _)| path == Path::new(temporary)));
     let cover = || Step::Cover { options: "mode=755,size=1m".into(), writable: false };
     steps.extend(covered.into_iter().map(|path| (path, cover())));
     Ok(steps)
@@ -183,18 +192,14 @@ fn mount_points() -> Result<Vec<PathBuf>, String> {
 fn unescaped(field: &[u8]) -> PathBuf {
     let mut path = Vec::new();
     let mut rest = field;
-    while let Some((byte, after)) = rest.split_first() {
+    while let Some((byte, mut after)) = rest.split_first() {
         let code = (*byte == b'\\').then(|| after.get(..3)).flatten().and_then(|code| std::str::from_utf8(code).ok());
-        match code.and_then(|code| u8::from_str_radix(code, 8).ok()) {
-            Some(code) => {
-                path.push(code);
-                rest = &after[3..];
-            }
-            None => {
-                path.push(*byte);
-                rest = after;
-            }
+        let code = code.and_then(|code| u8::from_str_radix(code, 8).ok());
+        if code.is_some() {
+            after = &after[3..];
         }
+        path.push(code.unwrap_or(*byte));
+        rest = after;
     }
     Path::new(OsStr::from_bytes(&path)).to_owned()
 }

@@ -32,6 +32,11 @@ pub(super) fn run(spec: &Spec, socket: &mut UnixStream, stage: Stage) -> Result<
         // Whoever loses its parent becomes our child, and stays below us where it can be found.
         prctl::set_child_subreaper(true).map_err(|errno| format!("could not adopt orphans: {errno}"))?;
     }
+    // Segments that nobody has attached belong to no process; the namespace bounds them all together, in pages.
+    // Only then: without a namespace of our own it would be the machine's.
+    if stage.ipc {
+        let _ = std::fs::write("/proc/sys/kernel/shmall", (spec.limits.memory / 4096).to_string());
+    }
     limits(spec)?;
     credentials::give_up(spec, stage, &mut isolation);
     // Only now, so that it counts the processes of this run and not all others of the user.
@@ -67,6 +72,7 @@ fn limits(spec: &Spec) -> Result<(), String> {
         (Resource::RLIMIT_CORE, 0),
         (Resource::RLIMIT_CPU, cpu),
         (Resource::RLIMIT_FSIZE, limits.file),
+        (Resource::RLIMIT_NOFILE, 4096),
         (Resource::RLIMIT_MEMLOCK, 1 << 20),
         (Resource::RLIMIT_MSGQUEUE, 1 << 20),
     ] {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::thread;
 use std::time::Duration;
 
@@ -87,6 +88,22 @@ pub(crate) fn proportional(root: i32) -> u64 {
             kib("Pss:").map_or(stat.pages * page, |pss| (pss + kib("SwapPss:").unwrap_or(0)) * 1024)
         })
         .sum()
+}
+
+/// Bytes of files that processes below `root` hold open and that have no name any more, `memfd` among them: no folder
+/// shows them and no process has them as memory.
+pub(crate) fn nameless(root: i32) -> u64 {
+    let mut files = HashMap::new();
+    for (pid, _) in tree(root) {
+        for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+            // Follows to the open file itself.
+            let Ok(meta) = fs::metadata(entry.path()) else { continue };
+            if meta.is_file() && meta.nlink() == 0 {
+                files.insert((meta.dev(), meta.ino()), meta.blocks() * 512);
+            }
+        }
+    }
+    files.values().sum()
 }
 
 /// The processes directly below one.

@@ -91,7 +91,7 @@ fn order(sandbox: &Sandbox, command: &Command, scratch: &Path) -> Result<(Spec, 
         match folders.iter().try_for_each(|folder| disk::give(folder, sandbox.user)) {
             Ok(()) => user = Some(sandbox.user),
             Err(error) => {
-                not_user = Some(format!("the folders could not be given to user {}: {error}", sandbox.user.0))
+                not_user = Some(format!("the folders could not be given to user {}: {error}", sandbox.user.0));
             }
         }
     }

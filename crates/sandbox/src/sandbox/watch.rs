@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::disk::{self, Size};
-use super::processes::{proportional, usage};
+use super::processes::{nameless, proportional, usage};
 use super::{Limit, Limits};
 use crate::clock;
 
@@ -82,7 +82,8 @@ impl Watch {
     /// Also asked once after the end, so that a run that fills the disk within one pause is named too.
     pub(super) fn disk(&self) -> Option<Limit> {
         let size = disk::size(&self.folders);
-        let over = size.bytes.saturating_sub(self.before.bytes) > self.limits.disk
+        let bytes = size.bytes + nameless(self.root);
+        let over = bytes.saturating_sub(self.before.bytes) > self.limits.disk
             || size.files.saturating_sub(self.before.files) > self.limits.files;
         over.then_some(Limit::Disk)
     }

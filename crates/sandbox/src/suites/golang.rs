@@ -56,10 +56,7 @@ fn chosen(only: &[String]) -> Result<Vec<String>, String> {
 /// The dot before the test: the first one that is followed by a function's name of one of Go's kinds.
 fn split(name: &str) -> Option<usize> {
     let kinds = ["Test", "Example", "Fuzz", "Benchmark"];
-    name.match_indices('.')
-        .map(|(at, _)| at)
-        .filter(|at| kinds.iter().any(|kind| name[at + 1..].starts_with(kind)))
-        .next()
+    name.match_indices('.').map(|(at, _)| at).find(|at| kinds.iter().any(|kind| name[at + 1..].starts_with(kind)))
 }
 
 #[derive(Deserialize)]
@@ -70,6 +67,9 @@ struct Event {
     package: String,
     #[serde(default)]
     import_path: String,
+    /// The build whose failure failed a package.
+    #[serde(default)]
+    failed_build: String,
     #[serde(default)]
     test: Option<String>,
     #[serde(default)]
@@ -84,7 +84,7 @@ fn results(text: &str) -> Results {
         let Ok(event) = serde_json::from_str::<Event>(line) else { continue };
         let name = match &event.test {
             Some(test) => format!("{}.{test}", event.package),
-            None if event.package.is_empty() => event.import_path.split(' ').next().unwrap_or_default().to_owned(),
+            None if event.package.is_empty() => event.import_path.clone(),
             None => event.package.clone(),
         };
         match (event.action.as_str(), event.test.is_some()) {
@@ -95,15 +95,16 @@ fn results(text: &str) -> Results {
                 let message = last(said.get(&name).map_or("", |text| text.trim()));
                 results.failed.push((name, message));
             }
-            ("fail", false) => failed_packages.push(name),
+            ("fail", false) => failed_packages.push((name, event.failed_build)),
             _ => {}
         }
     }
     // A package that fails without a failing test did not compile, or ended in the middle.
-    for package in failed_packages {
+    for (package, build) in failed_packages {
         let prefix = format!("{package}.");
         if !results.failed.iter().any(|(name, _)| name.starts_with(&prefix)) {
-            let message = last(said.get(&package).map_or("", |text| text.trim()));
+            let words: String = [&build, &package].into_iter().filter_map(|name| said.get(name).cloned()).collect();
+            let message = last(words.trim());
             results.errors.push((package, message));
         }
     }

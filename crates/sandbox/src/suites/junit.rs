@@ -1,4 +1,4 @@
-//! The XML that JUnit once wrote and every test runner writes since.
+//! The XML that `JUnit` once wrote and every test runner writes since.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -82,7 +82,7 @@ pub(super) fn results(xml: &[u8], name: impl Fn(&Case) -> String) -> Results {
 fn open(tag: &BytesStart<'_>, case: &mut Option<Case>) -> bool {
     let attribute = |name: &str| -> String {
         let value = tag.try_get_attribute(name).ok().flatten();
-        value.and_then(|value| value.unescape_value().ok().map(|value| value.into_owned())).unwrap_or_default()
+        value.and_then(|value| value.unescape_value().ok().map(std::borrow::Cow::into_owned)).unwrap_or_default()
     };
     let verdict = match tag.name().as_ref() {
         b"testcase" => {

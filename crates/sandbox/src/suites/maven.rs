@@ -9,15 +9,15 @@ use crate::sandbox::{Command, Outcome};
 /// Most modules and files of results that are looked at.
 const MOST: usize = 5000;
 
-pub(super) fn plan(dir: &Path, only: Option<&[String]>) -> Result<Plan, String> {
+pub(super) fn plan(dir: &Path, cache: &Path, only: Option<&[String]>) -> Result<Plan, String> {
     let maven = toolchain::program("mvn")?;
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let repository = home.join(".m2/repository");
     let mut argv = vec![maven.into_os_string(), "-o".into(), "-q".into(), "-B".into()];
     argv.push("-Dmaven.test.failure.ignore=false".into());
-    if repository.is_dir() {
-        argv.push(format!("-Dmaven.repo.local={}", repository.display()).into());
-    }
+    // Java takes its home from the list of users and not from `HOME`; "nobody" has none.
+    let local = if repository.is_dir() { repository.clone() } else { cache.join("m2") };
+    argv.push(format!("-Dmaven.repo.local={}", local.display()).into());
     if let Some(only) = only {
         let chosen: Vec<String> =
             only.iter().map(|test| surefire(test)).collect::<Option<_>>().ok_or("a name is no name of a test")?;
@@ -43,7 +43,8 @@ pub(super) fn plan(dir: &Path, only: Option<&[String]>) -> Result<Plan, String> 
     };
     let mut readable = toolchain::in_path();
     readable.extend([repository].into_iter().filter(|path| path.is_dir()));
-    Ok(Plan { command: Command::new(dir, argv), readable, read: Box::new(read) })
+    let command = Command::new(dir, argv).env("MAVEN_OPTS", format!("-Duser.home={}", cache.display()));
+    Ok(Plan { command, readable, read: Box::new(read) })
 }
 
 /// `package.Class.method` as `-Dtest` takes it: `package.Class#method`.
@@ -73,7 +74,10 @@ fn reports(dir: &Path) -> Vec<PathBuf> {
                 && !matches!(name.as_str(), "src" | "classes" | "node_modules")
             {
                 open.push((entry.path(), depth + 1));
-            } else if in_reports && name.starts_with("TEST-") && name.ends_with(".xml") {
+            } else if in_reports
+                && name.starts_with("TEST-")
+                && Path::new(&name).extension().is_some_and(|end| end == "xml")
+            {
                 found.push(entry.path());
             }
         }

@@ -1,4 +1,4 @@
-//! `node --test` by its JUnit reporter, and `npm test` by TAP where it prints that.
+//! `node --test` by its `junit` reporter, and `npm test` by TAP where it prints that.
 
 use std::ffi::OsString;
 use std::path::Path;

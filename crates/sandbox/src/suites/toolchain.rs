@@ -11,22 +11,9 @@ use std::time::Duration;
 
 use crate::child::{self, Bounds};
 
-/// Folders of tools that a run may need to see.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Toolchain {
-    /// To be added to [`crate::Sandbox::readable`].
-    pub readable: Vec<PathBuf>,
-}
-
-impl Toolchain {
-    /// The folders of `PATH`.
-    pub fn of_path() -> Self {
-        Self { readable: in_path() }
-    }
-}
-
-/// The folders of `PATH`, each real, without those that do not exist.
-pub(super) fn in_path() -> Vec<PathBuf> {
+/// The folders of `PATH`, each real, without those that do not exist: for [`crate::Sandbox::readable`]. Suites
+/// add them, and what their tools need besides, by themselves.
+pub fn in_path() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let real: BTreeSet<PathBuf> =
         std::env::split_paths(&path).filter_map(|folder| std::fs::canonicalize(folder).ok()).collect();
@@ -48,7 +35,7 @@ pub(super) fn program(name: &str) -> Result<PathBuf, String> {
 pub(super) fn ask(program: &Path, args: &[&str]) -> Result<Vec<String>, String> {
     let mut command = Command::new(program);
     command.args(args).current_dir("/");
-    let bounds = Bounds { time: Duration::from_secs(60), output: 1 << 20 };
+    let bounds = Bounds { time: Duration::from_mins(1), output: 1 << 20 };
     let what = program.display().to_string();
     let ended = child::run(command, &what, Vec::new(), bounds).map_err(|error| error.to_string())?;
     if !ended.status.success() {

@@ -1,6 +1,6 @@
 //! Laying down a commit: every entry is checked, written by us, or skipped and reported.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -134,7 +134,7 @@ fn lay_down(
     root: &Root,
     entries: &[&Entry],
     skipped: &mut Vec<Skipped>,
-) -> Result<BTreeMap<TreePath, ()>, Error> {
+) -> Result<BTreeSet<TreePath>, Error> {
     let mut command = git.command();
     command
         .args(["cat-file", "--batch", "--buffer"])
@@ -146,12 +146,12 @@ fn lay_down(
     let asked: String = entries.iter().map(|entry| format!("{}\n", entry.id)).collect();
     let feeder = thread::spawn(move || drop(stdin.write_all(asked.as_bytes())));
     let mut contents = BufReader::new(child.stdout.take().expect("piped above"));
-    let mut kept = BTreeMap::new();
+    let mut kept = BTreeSet::new();
     let mut result = Ok(());
     for entry in entries {
         result = content(&mut contents, entry).and_then(|content| match write(root, entry, &content) {
             Ok(()) => {
-                kept.insert(entry.path.clone(), ());
+                kept.insert(entry.path.clone());
                 Ok(())
             }
             Err(Error::Refused { why, .. }) => {
