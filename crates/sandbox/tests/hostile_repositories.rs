@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use backtrail_sandbox::git::{CheckoutLimits, Mirror, Skipped, Worktree};
 use backtrail_sandbox::{Error, TreePath};
@@ -148,6 +149,10 @@ fn hooks_filters_and_drivers_of_the_origin_never_run() {
     mirror.log(&second, Some(&path), None, 5).expect("a log");
     mirror.revert_tree(&second, &second).expect("a revert");
     assert!(!mark.exists(), "something of the origin's configuration ran");
+    // The trap works: git in the origin itself steps into it.
+    let _ =
+        Command::new("git").args(["checkout", "--force", "HEAD~1"]).current_dir(origin.dir()).output().expect("git");
+    assert!(mark.exists(), "the trap of this test is broken");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::time::Duration;
 
@@ -79,6 +79,40 @@ fn a_normal_user_meets_the_limits_too() {
     let mut command = sh(&tree, "while :; do sleep 100 & done");
     command.limits.processes = 50;
     assert_eq!(as_user(&program).run(&command).expect("it runs").limit, Some(Limit::Processes));
+}
+
+#[test]
+fn a_normal_user_is_not_fooled_by_a_folder_that_is_closed_to_it() {
+    let Some((place, _)) = place() else { return };
+    // The whole run as that user, so that the watching is done by it too.
+    let tree = place.path().join("tree");
+    fs::set_permissions(&tree, fs::Permissions::from_mode(0o777)).expect("set");
+    let program = std::env::current_exe().expect("this test");
+    let copy = place.path().join("tests");
+    fs::copy(program, &copy).expect("copied");
+    let status = process::Command::new("setpriv")
+        .args(["--reuid=12345", "--regid=12345", "--clear-groups", "--"])
+        .arg(&copy)
+        .args(["--ignored", "--exact", "without_privileges::inner_fills_a_closed_folder"])
+        .env("BACKTRAIL_TEST_PLACE", place.path())
+        .current_dir("/")
+        .output()
+        .expect("setpriv");
+    assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stdout));
+    assert!(String::from_utf8_lossy(&status.stdout).contains("1 passed"));
+}
+
+#[test]
+#[ignore = "started by a test above, as another user"]
+fn inner_fills_a_closed_folder() {
+    let place = PathBuf::from(std::env::var_os("BACKTRAIL_TEST_PLACE").expect("set by the test above"));
+    let sandbox = Sandbox::new(Init::new(place.join("init"), [""; 0]));
+    let text =
+        "mkdir closed; chmod 300 closed; i=0; while :; do i=$((i+1)); head -c 1000000 /dev/zero > closed/$i; done";
+    let mut command = sh(&place.join("tree"), text);
+    command.limits.disk = 60 << 20;
+    let outcome = sandbox.run(&command).expect("it runs");
+    assert_eq!(outcome.limit, Some(Limit::Disk), "{outcome:?}");
 }
 
 #[test]

@@ -5,11 +5,15 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 
+use nix::sys::statvfs::statvfs;
+
 /// Bytes and files.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Size {
     pub(crate) bytes: u64,
     pub(crate) files: u64,
+    /// Whether there were folders that we may not read.
+    pub(crate) closed: bool,
 }
 
 /// More entries than this are not looked at; the limit on files is far below.
@@ -20,7 +24,9 @@ pub(crate) fn size(folders: &[PathBuf]) -> Size {
     let mut size = Size::default();
     let mut open = folders.to_vec();
     while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let entries = fs::read_dir(&folder);
+        size.closed |= entries.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        for entry in entries.into_iter().flatten().flatten() {
             // Of the entry itself: a link is not followed.
             let Ok(meta) = entry.metadata() else { continue };
             size.files += 1;
@@ -34,6 +40,11 @@ pub(crate) fn size(folders: &[PathBuf]) -> Size {
         }
     }
     size
+}
+
+/// Bytes in use on the file system of a folder, by everyone.
+pub(crate) fn in_use(folder: &Path) -> u64 {
+    statvfs(folder).map_or(0, |all| (all.blocks() - all.blocks_free()) * all.fragment_size())
 }
 
 /// Gives a folder and all in it to a user. Links are given and not followed; hard links into it cannot exist, because a

@@ -22,6 +22,7 @@ pub(super) struct Watch {
     root: i32,
     folders: Vec<PathBuf>,
     before: Size,
+    in_use: u64,
     started: Instant,
     next_processes: Instant,
     next_disk: Instant,
@@ -32,7 +33,8 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(limits: Limits, root: i32, folders: Vec<PathBuf>, before: Size) -> Self {
         let now = clock::now();
-        Self { limits, root, folders, before, started: now, next_processes: now, next_disk: now, memory: 0 }
+        let in_use = folders.first().map_or(0, |folder| disk::in_use(folder));
+        Self { limits, root, folders, before, in_use, started: now, next_processes: now, next_disk: now, memory: 0 }
     }
 
     pub(super) fn elapsed(&self) -> Duration {
@@ -85,6 +87,10 @@ impl Watch {
         let bytes = size.bytes + nameless(self.root);
         let over = bytes.saturating_sub(self.before.bytes) > self.limits.disk
             || size.files.saturating_sub(self.before.files) > self.limits.files;
+        // A normal user cannot look into a folder that a run closed to it. Then what the whole file system gained counts,
+        // though others may have had a part in it.
+        let gained = || self.folders.first().map_or(0, |folder| disk::in_use(folder)).saturating_sub(self.in_use);
+        let over = over || (size.closed && gained() > self.limits.disk);
         over.then_some(Limit::Disk)
     }
 }
