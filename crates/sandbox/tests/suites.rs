@@ -179,7 +179,7 @@ fn go_tells_test_by_test_and_what_does_not_compile() {
 
 #[test]
 fn cargo_tells_test_by_test_and_what_does_not_compile() {
-    let manifest = "[package]\nname = \"shop\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n";
+    let manifest = "[package]\nname = \"shop\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\ncfg-if = \"1\"\n[workspace]\n";
     let lib = "#[test] fn pays() {}\n#[test] fn refunds() { panic!(\"no refund\") }\n#[test] #[ignore] fn later() {}\n";
     let dir = tree(&[("Cargo.toml", manifest), ("src/lib.rs", lib)]);
     let Some(suite) = suite(dir.path(), Kind::Cargo, &["cargo", "--version"]) else { return };
