@@ -1,5 +1,6 @@
 # A field that is missing, or that has another form than stated here, is a denial. Rules that compare a missing field
-# are undefined, which means "no denial" in Rego: only this file makes that safe, so it can not be switched off.
+# are undefined, which means "no denial" in Rego: only this file makes that safe, so it can not be switched off. It is
+# asked first, and alone: it must not read rules of other files.
 package backtrail.patch
 
 deny contains {"rule": "complete", "msg": msg, "path": path} if {
@@ -18,7 +19,9 @@ deny contains {"rule": "complete", "msg": msg, "path": path} if {
 
 deny contains {"rule": "complete", "msg": msg, "path": path} if {
 	some list, members in elements
-	some i, element in value_at(list)
+	found := value_at(list)
+	is_array(found)
+	some i, element in found
 	some name, form in members
 	not member_has_form(element, name, form)
 	path := sprintf("%s[%d].%s", [list, i, name])

@@ -49,7 +49,6 @@ deny contains {"rule": "scope.mode", "msg": msg, "path": path} if {
 deny contains {"rule": "scope.mode", "msg": msg, "path": path} if {
 	some i, file in input.diff.files
 	file.mode_before == null
-	file.mode_after != null
 	file.mode_after != "100644"
 	path := sprintf("diff.files[%d].mode_after", [i])
 	msg := sprintf("%s is new with mode %s, not 100644", [file.path, file.mode_after])

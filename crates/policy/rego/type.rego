@@ -15,18 +15,10 @@ deny contains {"rule": "type.kind", "msg": msg, "path": path} if {
 	msg := sprintf("%s is source code: a %s patch does not change it", [file.path, input.patch.kind])
 }
 
-# What goes back to a state that ran before needs no flag.
 deny contains {"rule": "type.flag", "msg": msg, "path": "code.flag.present"} if {
-	input.patch.kind == "code"
+	needs_flag
 	not input.code.flag.present
-	msg := "a change of code must be behind a flag"
-}
-
-deny contains {"rule": "type.flag", "msg": msg, "path": "code.flag.present"} if {
-	input.patch.kind != "code"
-	input.code.flag.required
-	not input.code.flag.present
-	msg := sprintf("a flag is required for this %s patch", [input.patch.kind])
+	msg := sprintf("this %s patch must be behind a flag", [input.patch.kind])
 }
 
 deny contains {"rule": "type.flag", "msg": "the flag has no name", "path": "code.flag.name"} if {
@@ -56,6 +48,11 @@ untouchable := {
 	"contract": "is a contract with other services",
 	"ci": "governs how changes are built and approved",
 }
+
+# New code always does, whatever is said about it; what goes back to a state that ran before may not.
+needs_flag if is_code
+
+needs_flag if input.code.flag.required
 
 is_code if input.patch.kind == "code"
 

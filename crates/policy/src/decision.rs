@@ -42,10 +42,12 @@ impl Denial {
 
     /// Takes an entry of `deny`. An entry of another form still denies: whoever wrote it meant no.
     pub(crate) fn take(entry: &Value) -> Self {
-        serde_json::from_value(entry.clone()).ok().filter(|denial: &Self| !denial.rule.is_empty()).unwrap_or_else(|| {
-            let shown: String = entry.to_string().chars().take(200).collect();
-            Self::engine(format!("an entry of deny is not {{rule, msg, path}} with three texts: {shown}"))
-        })
+        serde_json::from_value(entry.clone()).ok().filter(|denial: &Self| !denial.rule.is_empty()).unwrap_or_else(
+            || {
+                let shown: String = entry.to_string().chars().take(200).collect();
+                Self::engine(format!("an entry of deny is not {{rule, msg, path}} with three texts: {shown}"))
+            },
+        )
     }
 }
 

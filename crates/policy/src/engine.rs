@@ -46,6 +46,16 @@ impl Engine {
         guarded(|| self.rules.add_data_json(&data.to_string()))
     }
 
+    /// Makes ready what every question needs, once. Mistakes that show only when rules are asked, whatever the input, as
+    /// a function that does not exist, show here.
+    pub(crate) fn prepare(&mut self) -> Result<(), String> {
+        guarded(|| {
+            self.rules.set_input_json("{}")?;
+            self.rules.eval_rule(DENY.to_owned())
+        })?;
+        Ok(())
+    }
+
     /// The entries of `deny` for an input.
     pub(crate) fn denials(&self, input: &Value) -> Result<Vec<Value>, String> {
         let mut rules = self.rules.clone();

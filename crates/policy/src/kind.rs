@@ -42,14 +42,28 @@ pub fn kind_of(path: &str) -> FileKind {
 }
 
 const SOURCE: &[&str] = &[
-    "py", "pyx", "pyi", "go", "java", "kt", "kts", "scala", "groovy", "rs", "ts", "tsx", "mts", "cts", "js", "jsx", "mjs",
-    "cjs", "vue", "svelte", "cs", "fs", "vb", "rb", "php", "c", "h", "cc", "cpp", "cxx", "hpp", "hh", "m", "mm", "swift",
-    "ex", "exs", "erl", "hs", "ml", "clj", "lua", "pl", "pm", "r", "jl", "dart", "zig", "nim", "sh", "bash", "ps1", "sql",
-    "wasm", "html", "css", "scss", "rego", "j2", "tmpl",
+    "py", "pyx", "pyi", "go", "java", "kt", "kts", "scala", "groovy", "rs", "ts", "tsx", "mts", "cts", "js", "jsx",
+    "mjs", "cjs", "vue", "svelte", "cs", "fs", "vb", "rb", "php", "c", "h", "cc", "cpp", "cxx", "hpp", "hh", "m", "mm",
+    "swift", "ex", "exs", "erl", "hs", "ml", "clj", "lua", "pl", "pm", "r", "jl", "dart", "zig", "nim", "sh", "bash",
+    "ps1", "sql", "wasm", "html", "css", "scss", "rego", "j2", "tmpl",
 ];
 const CONFIG: &[&str] = &[
-    "yaml", "yml", "json", "json5", "jsonc", "toml", "ini", "cfg", "conf", "config", "properties", "env", "xml", "hcl",
-    "tf", "tfvars",
+    "yaml",
+    "yml",
+    "json",
+    "json5",
+    "jsonc",
+    "toml",
+    "ini",
+    "cfg",
+    "conf",
+    "config",
+    "properties",
+    "env",
+    "xml",
+    "hcl",
+    "tf",
+    "tfvars",
 ];
 
 struct File<'a> {
@@ -199,7 +213,8 @@ impl File<'_> {
     fn tests(&self) -> bool {
         let code = SOURCE.contains(&self.extension);
         self.under(&["test", "tests", "__tests__", "spec", "specs", "testdata", "testing", "androidtest", "e2e"])
-            || (code && (self.stem.starts_with("test_") || self.stem.ends_with("_test") || self.stem.ends_with("_spec")))
+            || (code
+                && (self.stem.starts_with("test_") || self.stem.ends_with("_test") || self.stem.ends_with("_spec")))
             || (code && (self.stem.ends_with(".test") || self.stem.ends_with(".spec")))
             || (matches!(self.extension, "java" | "kt" | "cs" | "scala" | "groovy")
                 && (self.stem.ends_with("test") || self.stem.ends_with("tests") || self.stem.ends_with("testcase")))

@@ -16,7 +16,7 @@ mod rollout;
 mod rules;
 mod yaml;
 
-pub use rego::{Head, heads as rego_heads, words as rego_words};
+pub use rego::{Head, bodies as rego_bodies, heads as rego_heads, words as rego_words};
 pub use rules::{RULES, Rule};
 
 use crate::input::FileKind;

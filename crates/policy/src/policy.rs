@@ -1,6 +1,7 @@
 //! A policy: the shipped rules, and what a user adds to them.
 
 mod read;
+mod recursion;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,8 +10,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::decision::{Decision, Denial, canonical, digest};
-use crate::engine::Engine;
-use crate::error::{Error, Problem};
+use crate::engine::{Engine, located};
+use crate::error::Error;
 
 /// The shipped files by name.
 pub const SHIPPED: &[(&str, &str)] = &[
@@ -69,6 +70,8 @@ pub const SHIPPED_RULES: &[&str] = &[
 /// Rules that nobody can switch off: without them, a field that is not there would pass.
 pub const ALWAYS: &[&str] = &["complete", "consistent"];
 
+/// The file that is asked before all others.
+const COMPLETE: &str = "complete.rego";
 /// Bytes of an input as JSON.
 const MAX_INPUT: usize = 4 << 20;
 /// Maps and lists of an input inside each other.
@@ -76,10 +79,13 @@ const MAX_DEPTH: usize = 32;
 
 /// Rules that decide on patches.
 ///
-/// The shipped rules are asked on their own, so that nothing in a user's files can weaken them, not even another body
+/// First come the rules of `complete.rego`: an input that they refuse is answered by them alone, because every other rule
+/// would compare what is not there. The shipped rules are asked on their own, so that nothing in a user's files can weaken them, not even another body
 /// for one of their functions. A user's rules are asked together with them, and only what they add counts.
 #[derive(Clone)]
 pub struct Policy {
+    /// The rules that say whether all facts are there.
+    complete: Engine,
     shipped: Engine,
     /// The shipped rules with a user's rules and data.
     extended: Option<Engine>,
@@ -99,12 +105,19 @@ impl Policy {
     /// Rules from texts in place of the shipped ones; for tests of the rules themselves.
     #[doc(hidden)]
     pub fn of(files: &[(&str, &str)]) -> Result<Self, Error> {
-        let mut shipped = Engine::new();
+        let (mut complete, mut shipped) = (Engine::new(), Engine::new());
+        let rejected = |problem| Error::Rejected(vec![problem]);
         for (name, text) in files {
-            shipped.add(name, text).map_err(|problem| Error::Rejected(vec![problem]))?;
+            shipped.add(name, text).map_err(rejected)?;
+            if *name == COMPLETE {
+                complete.add(name, text).map_err(rejected)?;
+            }
+        }
+        for engine in [&mut complete, &mut shipped] {
+            engine.prepare().map_err(|error| rejected(located("policy", &error)))?;
         }
         let digest = digest_of(files.iter().copied());
-        Ok(Self { shipped, extended: None, disabled: Vec::new(), digest })
+        Ok(Self { complete, shipped, extended: None, disabled: Vec::new(), digest })
     }
 
     /// The shipped rules and a user's folder with `*.rego` files, which add denials, and perhaps a `data.json`, which
@@ -120,6 +133,7 @@ impl Policy {
         for (name, text) in &files.rego {
             read::check(name, text, &mut engine, &mut problems);
         }
+        problems.extend(recursion::find(&files.rego));
         if let Some((name, text)) = &files.data {
             match read::data(name, text, &mut engine) {
                 Ok(disabled) => policy.disabled = disabled,
@@ -127,10 +141,9 @@ impl Policy {
             }
         }
         if problems.is_empty()
-            && let Err(error) = engine.denials(&Value::Object(serde_json::Map::new()))
+            && let Err(error) = engine.prepare()
         {
-            // Some mistakes show only when rules are asked, whatever the input: a function that does not exist.
-            problems.push(crate::engine::located("policy", &error));
+            problems.push(located("policy", &error));
         }
         if !problems.is_empty() {
             problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
@@ -183,6 +196,11 @@ impl Policy {
     }
 
     fn denials(&self, input: &Value) -> BTreeSet<Denial> {
+        match ask(&self.complete, input) {
+            Ok(denials) if denials.is_empty() => {}
+            Ok(denials) => return denials,
+            Err(denial) => return BTreeSet::from([denial]),
+        }
         let shipped = match ask(&self.shipped, input) {
             Ok(denials) => denials,
             Err(denial) => return BTreeSet::from([denial]),
@@ -229,6 +247,3 @@ pub(crate) fn nearest(name: &str) -> Option<&'static str> {
     let begins = |rule: &&&str| rule.split('.').next() == Some(subject);
     SHIPPED_RULES.iter().find(ends).or_else(|| SHIPPED_RULES.iter().find(begins)).copied()
 }
-
-/// What a policy refuses to load, for the report of all problems at once.
-pub(crate) type Problems = Vec<Problem>;

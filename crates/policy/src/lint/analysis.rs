@@ -93,7 +93,11 @@ fn series(metric: &Metric<'_>, query: &Query, at: At, findings: &mut Findings<'_
     if let Some(errors) = selectors.iter().find(|selector| selector.errors())
         && !query.always_answers()
     {
-        findings.add("analysis-missing-series", at, format!("nothing stands in for '{}' without errors", errors.metric));
+        findings.add(
+            "analysis-missing-series",
+            at,
+            format!("nothing stands in for '{}' without errors", errors.metric),
+        );
     }
     let handled = metric.conditions().any(|(_, condition)| condition.contains("isNaN("));
     if query.divides_unguarded() && !handled {

@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_removed_line_that_looks_like_a_header_is_a_line() {
-        let text = "--- a/x.sql\n+++ b/x.sql\n@@ -1,2 +1,1 @@\n--- note\n-a\n+a\n";
+        let text = "--- a/x.sql\n+++ b/x.sql\n@@ -1,2 +1,1 @@\n--- note\n-a\n+b\n";
         assert_eq!(found(text), []);
         let text = "--- a/x.sql\n+++ b/x.sql\n@@ -1,2 +1,2 @@\n--- note\n-a\n+++ note\n+a\n";
         assert_eq!(found(text), [("diff-noop", 5)]);
@@ -179,7 +179,8 @@ mod tests {
     #[test]
     fn names_of_a_part_of_a_file_are_judged_with_care() {
         let head = "--- a/x.py\n+++ b/x.py\n@@ -40,3 +40,3 @@\n";
-        let body = " def call(request):\n-    return send(request)\n+    return send(request, settings.timeout, LIMIT)\n";
+        let body =
+            " def call(request):\n-    return send(request)\n+    return send(request, settings.timeout, LIMIT)\n";
         assert_eq!(found(&format!("{head}{body}")), []);
         let body = " def call(request):\n-    sleep(1)\n+    sleep(min(cap, 1))\n";
         assert_eq!(found(&format!("{head}{body}")), [("diff-undefined-name", 6)]);

@@ -166,10 +166,8 @@ fn zero(text: &str) -> bool {
 }
 
 fn bound_below(text: &str) -> bool {
-    number(text).map_or_else(
-        || BOUNDS.iter().any(|word| text.to_ascii_lowercase().contains(word)),
-        |number| number > 0.0,
-    )
+    number(text)
+        .map_or_else(|| BOUNDS.iter().any(|word| text.to_ascii_lowercase().contains(word)), |number| number > 0.0)
 }
 
 /// A limit on the left: `CAP > delay` is an upper bound of the delay.

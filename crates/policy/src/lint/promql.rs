@@ -31,9 +31,34 @@ pub(super) struct Query {
 
 /// What is no metric although it is a word without a parenthesis after it.
 const WORDS: &[&str] = &[
-    "by", "without", "on", "ignoring", "group_left", "group_right", "and", "or", "unless", "bool", "offset", "inf", "nan",
-    "sum", "avg", "min", "max", "count", "stddev", "stdvar", "topk", "bottomk", "quantile", "group", "count_values",
-    "start", "end", "atan2",
+    "by",
+    "without",
+    "on",
+    "ignoring",
+    "group_left",
+    "group_right",
+    "and",
+    "or",
+    "unless",
+    "bool",
+    "offset",
+    "inf",
+    "nan",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "count",
+    "stddev",
+    "stdvar",
+    "topk",
+    "bottomk",
+    "quantile",
+    "group",
+    "count_values",
+    "start",
+    "end",
+    "atan2",
 ];
 
 impl Query {
@@ -149,7 +174,8 @@ impl Query {
 
     /// What stands in brackets, without the step of a subquery.
     pub(super) fn ranges(&self) -> Vec<&str> {
-        let range = |token| if let &Token::Range(ref text) = token { Some(text.split(':').next()?.trim()) } else { None };
+        let range =
+            |token| if let &Token::Range(ref text) = token { Some(text.split(':').next()?.trim()) } else { None };
         self.tokens.iter().filter_map(range).collect()
     }
 
@@ -205,8 +231,19 @@ impl Selector {
 
     /// Whether it chooses one version of a service.
     pub(super) fn one_version(&self) -> bool {
-        const LABELS: &[&str] =
-            &["version", "hash", "revision", "track", "subset", "canary", "replicaset", "pod", "release", "workload", "variant"];
+        const LABELS: &[&str] = &[
+            "version",
+            "hash",
+            "revision",
+            "track",
+            "subset",
+            "canary",
+            "replicaset",
+            "pod",
+            "release",
+            "workload",
+            "variant",
+        ];
         self.matchers.iter().any(|matcher| {
             let (label, value) = (matcher.label.to_ascii_lowercase(), matcher.value.to_ascii_lowercase());
             LABELS.iter().any(|word| label.contains(word))

@@ -4,8 +4,21 @@ use super::{At, Findings};
 
 /// Words that make a rule one that permits.
 const PERMITS: &[&str] = &[
-    "allow", "permit", "approve", "accept", "authorize", "in_scope", "inside", "within", "safe", "valid", "ok", "pass",
-    "passes", "compliant", "eligible",
+    "allow",
+    "permit",
+    "approve",
+    "accept",
+    "authorize",
+    "in_scope",
+    "inside",
+    "within",
+    "safe",
+    "valid",
+    "ok",
+    "pass",
+    "passes",
+    "compliant",
+    "eligible",
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +63,17 @@ pub fn heads(text: &str) -> Vec<Head<'_>> {
         .collect()
 }
 
+/// The rules of a file with the words after each name, one for each body.
+pub fn bodies(text: &str) -> Vec<(Head<'_>, Vec<&str>)> {
+    let tokens = tokens(text);
+    let positions = head_positions(&tokens);
+    let body = |n: usize, start: usize| {
+        let end = positions.get(n + 1).copied().unwrap_or(tokens.len());
+        tokens[start + 1..end].iter().filter(|token| token.kind == Kind::Word).map(|token| token.text).collect()
+    };
+    heads(text).into_iter().zip(&positions).enumerate().map(|(n, (head, start))| (head, body(n, *start))).collect()
+}
+
 /// Every dotted name of a file, as `time.now_ns`, with line and column.
 pub fn words(text: &str) -> Vec<(usize, usize, &str)> {
     tokens(text).iter().filter(|t| t.kind == Kind::Word).map(|t| (t.line, t.column, t.text)).collect()
@@ -77,7 +101,9 @@ pub(super) fn lint(text: &str, findings: &mut Findings<'_>) {
 
 fn permits(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    PERMITS.iter().any(|word| name == *word || name.starts_with(&format!("{word}_")) || name.ends_with(&format!("_{word}")))
+    PERMITS
+        .iter()
+        .any(|word| name == *word || name.starts_with(&format!("{word}_")) || name.ends_with(&format!("_{word}")))
         || ["allow", "permit", "approve"].iter().any(|word| name.starts_with(word))
 }
 
@@ -187,7 +213,9 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
                         |end| end + 2,
                     ),
                 ),
-                c if c.is_alphabetic() || c == '_' => (Kind::Word, span(rest, |c| c.is_alphanumeric() || "_.".contains(c))),
+                c if c.is_alphabetic() || c == '_' => {
+                    (Kind::Word, span(rest, |c| c.is_alphanumeric() || "_.".contains(c)))
+                }
                 c if c.is_ascii_digit() => (Kind::Number, span(rest, |c| c.is_alphanumeric() || c == '.')),
                 c => (Kind::Sign, c.len_utf8()),
             };

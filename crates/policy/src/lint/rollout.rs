@@ -83,7 +83,8 @@ fn too_few(rollout: &Manifest, manifests: &[Manifest], findings: &mut Findings<'
         let mut endless = false;
         for step in rest {
             endless |= step.get(&["pause"]).is_some() && pause(step).is_none();
-            lasts += pause(step).unwrap_or(0.0) + templates(step).iter().map(|name| longest(name, manifests)).sum::<f64>();
+            lasts +=
+                pause(step).unwrap_or(0.0) + templates(step).iter().map(|name| longest(name, manifests)).sum::<f64>();
         }
         if endless || lasts <= 0.0 {
             continue;
@@ -118,9 +119,8 @@ fn rate(rollout: &Manifest, manifests: &[Manifest]) -> f64 {
     }
     let names = names.into_iter().filter_map(Node::text);
     let conditions = names.flat_map(|name| template_of(name, manifests)).flat_map(metrics);
-    let asked = conditions.flat_map(|metric| {
-        metric.conditions().filter_map(|(_, condition)| threshold(condition)).collect::<Vec<_>>()
-    });
+    let asked = conditions
+        .flat_map(|metric| metric.conditions().filter_map(|(_, condition)| threshold(condition)).collect::<Vec<_>>());
     asked.min_by(f64::total_cmp).unwrap_or(USUAL_THRESHOLD)
 }
 
@@ -150,7 +150,9 @@ impl Measured {
         let starts = starts.unwrap_or(0.0) as usize;
         let (mut since, mut weight) = (0.0, 0.0);
         for (i, step) in steps(rollout).iter().enumerate() {
-            if i == starts && let Some(analysis) = background.filter(|_| i > 0) {
+            if i == starts
+                && let Some(analysis) = background.filter(|_| i > 0)
+            {
                 self.note(analysis.get(&["templates"]).map(Node::items).unwrap_or_default(), since, weight);
             }
             if let Some(share) = step.get(&["setWeight"]).and_then(Node::number) {

@@ -20,18 +20,21 @@ pub struct Rule {
 
 macro_rules! rule {
     ($id:literal, $extension:literal, $what:literal, $why:literal, $mend:literal) => {
+        rule!($id, "", $extension, $what, $why, $mend)
+    };
+    ($id:literal, $prefix:literal, $extension:literal, $what:literal, $why:literal, $mend:literal) => {
         Rule {
             id: $id,
             what: $what,
             why: $why,
             mend: $mend,
             defective: (
-                concat!("lint/", $id, "/defective", $extension),
-                include_str!(concat!("../../lint/", $id, "/defective", $extension)),
+                concat!("lint/", $id, "/", $prefix, "defective", $extension),
+                include_str!(concat!("../../lint/", $id, "/", $prefix, "defective", $extension)),
             ),
             mended: (
-                concat!("lint/", $id, "/mended", $extension),
-                include_str!(concat!("../../lint/", $id, "/mended", $extension)),
+                concat!("lint/", $id, "/", $prefix, "mended", $extension),
+                include_str!(concat!("../../lint/", $id, "/", $prefix, "mended", $extension)),
             ),
         }
     };
@@ -132,6 +135,7 @@ pub const RULES: &[Rule] = &[
     ),
     rule!(
         "test-zero-delay",
+        "test_",
         ".py",
         "a test of delays that passes if every delay is zero",
         "only upper bounds are checked, so code that never waits passes",

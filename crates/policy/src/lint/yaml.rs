@@ -1,6 +1,6 @@
 //! YAML documents as trees that know their lines. Bounded in depth and size; aliases are not expanded.
 
-use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, Span};
+use serde_saphyr::granit_parser::{Event, Options, Parser, Span};
 
 use super::At;
 
@@ -100,15 +100,9 @@ struct Reader {
 
 impl Reader {
     fn event(&mut self, event: Event<'_>, span: &Span) -> Result<(), (At, String)> {
-        let mut at = At { line: span.start.line().max(1), column: span.start.col() + 1 };
+        let at = At { line: span.start.line().max(1), column: span.start.col() + 1 };
         let tree = match event {
-            Event::Scalar(text, style, ..) => {
-                if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
-                    // The text begins on the line after the sign.
-                    at = At { line: at.line + 1, column: 1 };
-                }
-                Tree::Text(text.into_owned())
-            }
+            Event::Scalar(text, ..) => Tree::Text(text.into_owned()),
             Event::Alias(_) => Tree::Text(String::new()),
             Event::SequenceStart(..) => return self.begin(at, Tree::List(Vec::new())),
             Event::MappingStart(..) => return self.begin(at, Tree::Map(Vec::new())),
@@ -168,6 +162,7 @@ mod tests {
     #[test]
     fn bad_and_deep_text_is_an_error_with_its_place() {
         assert_eq!(documents("a: [1\nb: 2").expect_err("open list").0.line, 2);
-        assert!(documents(&"[".repeat(100)).expect_err("deep").1.contains("64 levels"));
+        let deep = documents(&"- ".repeat(100)).expect_err("deep").1;
+        assert!(deep.contains("64 levels"), "{deep}");
     }
 }

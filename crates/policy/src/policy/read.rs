@@ -1,11 +1,12 @@
 //! Reads a user's folder, and refuses what would be read but never asked.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{ALWAYS, Problems, SHIPPED, SHIPPED_RULES, nearest};
+use super::{ALWAYS, SHIPPED, SHIPPED_RULES, nearest};
 use crate::engine::{Engine, PACKAGE};
 use crate::error::{Error, Problem};
 use crate::lint;
@@ -73,10 +74,10 @@ const UNREPEATABLE: &[&str] =
     &["time.now_ns", "rand.intn", "uuid.rfc4122", "http.send", "net.lookup_ip_addr", "opa.runtime"];
 
 /// Adds a file to the engine; everything that is wrong with it goes to `problems`.
-pub(super) fn check(name: &str, text: &str, engine: &mut Engine, problems: &mut Problems) {
+pub(super) fn check(name: &str, text: &str, engine: &mut Engine, problems: &mut Vec<Problem>) {
     // Before the engine, because it stops at the first mistake and these are to be named all.
     let findings = lint::lint_files(&[(name, text)]);
-    let known = findings.len();
+    let told: Vec<usize> = findings.iter().filter(|f| f.rule == "rego-matches").map(|f| f.line).collect();
     for finding in findings {
         problems.push(Problem {
             file: name.to_owned(),
@@ -98,6 +99,7 @@ pub(super) fn check(name: &str, text: &str, engine: &mut Engine, problems: &mut 
             });
         }
     }
+    problems.extend(taken(name, text));
     for (line, column, word) in lint::rego_words(text) {
         if UNREPEATABLE.contains(&word) {
             problems.push(Problem {
@@ -116,13 +118,14 @@ pub(super) fn check(name: &str, text: &str, engine: &mut Engine, problems: &mut 
         return;
     }
     match engine.add(name, text) {
-        Err(problem) if known == 0 || !problems.iter().any(|known| known.line == problem.line) => {
-            problems.push(problem);
-        }
-        Err(_) => {}
+        // The engine stumbles over the same word, and says less about it.
+        Err(problem) if told.contains(&problem.line) => {}
+        Err(problem) => problems.push(problem),
         Ok(package) => {
             let package = package.trim_start_matches("data.");
-            if package != PACKAGE && !package.starts_with("backtrail.patch.") {
+            let library = package.starts_with("backtrail.patch.");
+            let denies = lint::rego_heads(text).iter().any(|head| head.name == "deny");
+            if package != PACKAGE && (denies || !library) {
                 let message = format!("its package is {package}: rules there are never asked");
                 problems.push(Problem::of_file(name, message, format!("begin it with 'package {PACKAGE}'")));
             }
@@ -130,8 +133,23 @@ pub(super) fn check(name: &str, text: &str, engine: &mut Engine, problems: &mut 
     }
 }
 
+/// Names that shipped rules have. Another body for one of them would change what the shipped rules mean.
+fn taken(name: &str, text: &str) -> Vec<Problem> {
+    let shipped: BTreeSet<&str> =
+        SHIPPED.iter().flat_map(|(_, text)| lint::rego_heads(text)).map(|head| head.name).collect();
+    let own = lint::rego_heads(text).into_iter().filter(|head| head.name != "deny" && shipped.contains(head.name));
+    own.map(|head| Problem {
+        file: name.to_owned(),
+        line: head.line,
+        column: head.column,
+        message: format!("'{}' is a name of the shipped rules, and your files only add to those", head.name),
+        hint: format!("call it my_{}", head.name),
+    })
+    .collect()
+}
+
 /// Reads `data.json` into the engine; gives the shipped rules that it switches off.
-pub(super) fn data(name: &str, text: &str, engine: &mut Engine) -> Result<Vec<String>, Problems> {
+pub(super) fn data(name: &str, text: &str, engine: &mut Engine) -> Result<Vec<String>, Vec<Problem>> {
     let data: Value = serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let message = error.to_string();

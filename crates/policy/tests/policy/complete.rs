@@ -97,7 +97,9 @@ fn each_field_of_another_form_is_a_denial_that_names_it() {
             *input.pointer_mut(&pointer).expect("there") = wrong.clone();
             let path = dotted(&pointer);
             let named = complete(&input);
-            let below = |name: &String| *name == path || name.starts_with(&format!("{path}.")) || name.starts_with(&format!("{path}["));
+            let below = |name: &String| {
+                *name == path || name.starts_with(&format!("{path}.")) || name.starts_with(&format!("{path}["))
+            };
             assert!(named.iter().any(below), "{path} = {wrong}: {named:?}");
         }
     }

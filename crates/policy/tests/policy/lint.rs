@@ -99,6 +99,7 @@ spec:
             ("analysis-zero-division", 14),
             ("rollout-incomplete", 17),
             ("rollout-incomplete", 24),
+            ("rollout-too-few-requests", 24),
             ("route-without-destination-rule", 37),
         ]
     );
