@@ -215,7 +215,7 @@ impl File<'_> {
         self.under(&["test", "tests", "__tests__", "spec", "specs", "testdata", "testing", "androidtest", "e2e"])
             || (code
                 && (self.stem.starts_with("test_") || self.stem.ends_with("_test") || self.stem.ends_with("_spec")))
-            || (code && (self.stem.ends_with(".test") || self.stem.ends_with(".spec")))
+            || (code && ["test", "spec"].contains(&self.stem.rsplit_once('.').map_or("", |(_, last)| last)))
             || (matches!(self.extension, "java" | "kt" | "cs" | "scala" | "groovy")
                 && (self.stem.ends_with("test") || self.stem.ends_with("tests") || self.stem.ends_with("testcase")))
             || matches!(self.name, "conftest.py" | "pytest.ini" | "tox.ini")

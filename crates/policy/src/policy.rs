@@ -168,7 +168,7 @@ impl Policy {
 
     /// Decides on an [`crate::Input`], or on the same as JSON. Whatever goes wrong is a denial by the rule `engine`.
     pub fn decide(&self, input: &impl Serialize) -> Decision {
-        let (input_digest, denials) = match self.bounded(input) {
+        let (input_digest, denials) = match bounded(input) {
             Ok((input, text)) => (digest(text.as_bytes()), self.denials(&input)),
             Err(denial) => (digest(b""), BTreeSet::from([denial])),
         };
@@ -179,20 +179,6 @@ impl Policy {
             input_digest,
             disabled: self.disabled.clone(),
         }
-    }
-
-    #[expect(clippy::unused_self, reason = "limits belong to the policy, and may become its own")]
-    fn bounded(&self, input: &impl Serialize) -> Result<(Value, String), Denial> {
-        let input = serde_json::to_value(input).map_err(|error| Denial::engine(format!("the input: {error}")))?;
-        if deeper(&input, MAX_DEPTH) {
-            return Err(Denial::engine(format!("the input has more than {MAX_DEPTH} levels inside each other")));
-        }
-        let text = canonical(&input);
-        if text.len() > MAX_INPUT {
-            let size = text.len();
-            return Err(Denial::engine(format!("the input has {size} bytes, at most {MAX_INPUT} are read")));
-        }
-        Ok((input, text))
     }
 
     fn denials(&self, input: &Value) -> BTreeSet<Denial> {
@@ -215,6 +201,20 @@ impl Policy {
         denials.extend(added);
         denials
     }
+}
+
+/// The input as a value and as canonical text, if it is within the limits.
+fn bounded(input: &impl Serialize) -> Result<(Value, String), Denial> {
+    let input = serde_json::to_value(input).map_err(|error| Denial::engine(format!("the input: {error}")))?;
+    if deeper(&input, MAX_DEPTH) {
+        return Err(Denial::engine(format!("the input has more than {MAX_DEPTH} levels inside each other")));
+    }
+    let text = canonical(&input);
+    if text.len() > MAX_INPUT {
+        let size = text.len();
+        return Err(Denial::engine(format!("the input has {size} bytes, at most {MAX_INPUT} are read")));
+    }
+    Ok((input, text))
 }
 
 fn ask(engine: &Engine, input: &Value) -> Result<BTreeSet<Denial>, Denial> {

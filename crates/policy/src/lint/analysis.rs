@@ -1,4 +1,4 @@
-//! Argo AnalysisTemplates: queries and conditions that do not measure what they seem to.
+//! Argo `AnalysisTemplate`s: queries and conditions that do not measure what they seem to.
 
 use super::condition::{Use, uses};
 use super::manifest::{Manifest, seconds, told};

@@ -174,9 +174,13 @@ impl Query {
 
     /// What stands in brackets, without the step of a subquery.
     pub(super) fn ranges(&self) -> Vec<&str> {
-        let range =
-            |token| if let &Token::Range(ref text) = token { Some(text.split(':').next()?.trim()) } else { None };
-        self.tokens.iter().filter_map(range).collect()
+        let mut found = Vec::new();
+        for token in &self.tokens {
+            if let Token::Range(text) = token {
+                found.push(text.split(':').next().unwrap_or(text).trim());
+            }
+        }
+        found
     }
 
     /// Whether something is divided by a series that may be zero. `clamp_min` and a comparison that drops zero guard.

@@ -151,10 +151,9 @@ fn some_files(tokens: &[Token<'_>]) -> Vec<(At, String)> {
                 }
             }
             "{" => universal = false,
-            "[" if !universal && i > 0 && of_files(tokens[i - 1].text) && next(2) == "]" => {
-                if declared.contains(&next(1)) {
-                    found.push((tokens[i - 1].at(), format!("'{}[{}]'", tokens[i - 1].text, next(1))));
-                }
+            "[" if !universal && i > 0 && of_files(tokens[i - 1].text) => {
+                let some = next(2) == "]" && declared.contains(&next(1));
+                found.extend(some.then(|| (tokens[i - 1].at(), format!("'{}[{}]'", tokens[i - 1].text, next(1)))));
             }
             _ => {}
         }
@@ -163,7 +162,7 @@ fn some_files(tokens: &[Token<'_>]) -> Vec<(At, String)> {
 }
 
 fn of_files(word: &str) -> bool {
-    word == "files" || word.ends_with(".files")
+    word.rsplit('.').next() == Some("files")
 }
 
 /// Where rules begin: a name at the outermost level, at the beginning of a line.

@@ -182,7 +182,7 @@ impl Measured {
     }
 }
 
-/// Hosts with the subsets that DestinationRules define.
+/// Hosts with the subsets that a `DestinationRule` defines.
 fn subsets(manifests: &[Manifest]) -> BTreeMap<&str, BTreeSet<&str>> {
     let mut known: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for rule in manifests.iter().filter(|manifest| manifest.kind() == "DestinationRule") {
