@@ -236,15 +236,19 @@ impl<'t> Extraction<'t> {
         let qualified = parts.join(self.language.separator());
         let place = self.found.functions.len();
         let method = definition.attributes.as_slice();
-        self.found.routes.extend(routes::of_attributes(self.language, method, &self.type_attributes()).into_iter().map(
-            |(verb, route)| Route {
-                function: Some(place),
-                handler: qualified.clone(),
-                method: verb,
-                route: route.replace("[controller]", &controller(holder.as_deref())).replace("[action]", &definition.name),
-                line: definition.name_line,
-            },
-        ));
+        self.found.routes.extend(
+            routes::of_attributes(self.language, method, &self.type_attributes()).into_iter().map(|(verb, route)| {
+                Route {
+                    function: Some(place),
+                    handler: qualified.clone(),
+                    method: verb,
+                    route: route
+                        .replace("[controller]", &controller(holder.as_deref()))
+                        .replace("[action]", &definition.name),
+                    line: definition.name_line,
+                }
+            }),
+        );
         self.found.functions.push(Function {
             name: definition.name,
             qualified,

@@ -26,16 +26,8 @@ pub enum Language {
 
 impl Language {
     /// Every language, in the order of the documentation.
-    pub const ALL: [Self; 8] = [
-        Self::Python,
-        Self::Go,
-        Self::Java,
-        Self::Rust,
-        Self::TypeScript,
-        Self::Tsx,
-        Self::JavaScript,
-        Self::CSharp,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Python, Self::Go, Self::Java, Self::Rust, Self::TypeScript, Self::Tsx, Self::JavaScript, Self::CSharp];
 
     /// The language of a file by its extension; `None` for files this crate has no grammar for.
     ///

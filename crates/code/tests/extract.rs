@@ -32,14 +32,14 @@ fn routes(parsed: &Parsed) -> Vec<String> {
 }
 
 fn calls(parsed: &Parsed, caller: &str) -> Vec<String> {
-    let of_caller = |call: &&backtrail_code::Call| {
-        call.caller.is_some_and(|place| parsed.functions()[place].qualified == caller)
-    };
+    let of_caller =
+        |call: &&backtrail_code::Call| call.caller.is_some_and(|place| parsed.functions()[place].qualified == caller);
     parsed.calls().iter().filter(of_caller).map(|call| call.callee.clone()).collect()
 }
 
 fn parameters(parsed: &Parsed, qualified: &str) -> Vec<String> {
-    let function = parsed.functions().iter().find(|f| f.qualified == qualified).expect("the function is in the fixture");
+    let function =
+        parsed.functions().iter().find(|f| f.qualified == qualified).expect("the function is in the fixture");
     let line = |p: &backtrail_code::Parameter| {
         let marks = [(p.optional, "?"), (p.variadic, "*"), (p.keyword_only, "=")];
         let marks: String = marks.iter().filter(|(on, _)| *on).map(|(_, mark)| *mark).collect();
@@ -66,10 +66,7 @@ fn python_functions_routes_and_tests_are_found() {
             "+test_backoff_stays_under_the_cap 69-71 property",
         ]
     );
-    assert_eq!(
-        routes(&parsed),
-        ["POST /payments/{order_id} pay", "GET /health health", "HEAD /health health"]
-    );
+    assert_eq!(routes(&parsed), ["POST /payments/{order_id} pay", "GET /health health", "HEAD /health health"]);
     assert_eq!(
         calls(&parsed, "BankAdapter.charge"),
         ["range", "self._post", "asyncio.sleep", "backoff", "BankError", "charge.describe"]
@@ -126,10 +123,7 @@ fn java_functions_routes_and_tests_are_found() {
         ["GET /inventory/{sku} InventoryController.find", "POST /inventory/reserve InventoryController.reserve"]
     );
     assert_eq!(parsed.functions()[0].namespace.as_deref(), Some("com.shop.inventory"));
-    assert_eq!(
-        parameters(&parsed, "InventoryController.reserve"),
-        ["reservation:Reservation", "tags?*:String"]
-    );
+    assert_eq!(parameters(&parsed, "InventoryController.reserve"), ["reservation:Reservation", "tags?*:String"]);
     assert!(calls(&parsed, "InventoryController.find").contains(&"stock.find".to_owned()));
 }
 

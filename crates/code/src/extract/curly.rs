@@ -140,7 +140,9 @@ fn parameters(x: &Extraction<'_>, list: Node<'_>) -> Vec<Parameter> {
         let name = x.field(declared, "name").to_owned();
         let kind = match node.child_by_field_name("type") {
             Some(kind) => Some(folded(x.text_of(kind))),
-            None if spread => named_children(node).into_iter().find(|n| n.kind() != "modifiers").map(|n| folded(x.text_of(n))),
+            None if spread => {
+                named_children(node).into_iter().find(|n| n.kind() != "modifiers").map(|n| folded(x.text_of(n)))
+            }
             None => None,
         };
         let optional = spread || x.language == Language::CSharp && child_of_kind(node, "=").is_some();

@@ -132,7 +132,10 @@ fn register<'t>(
     } else {
         return Vec::new();
     };
-    methods.iter().map(|method| route(method.clone(), path.to_owned(), &written, line_of(node)).named(&written)).collect()
+    methods
+        .iter()
+        .map(|method| route(method.clone(), path.to_owned(), &written, line_of(node)).named(&written))
+        .collect()
 }
 
 impl Route {
@@ -174,9 +177,8 @@ pub(crate) fn rust_call(x: &Extraction<'_>, node: Node<'_>, callee: Node<'_>) ->
 }
 
 /// Objects whose `get` asks another service and answers none.
-const CLIENTS: [&str; 12] = [
-    "axios", "http", "https", "client", "request", "supertest", "api", "agent", "cy", "nock", "cache", "$http",
-];
+const CLIENTS: [&str; 12] =
+    ["axios", "http", "https", "client", "request", "supertest", "api", "agent", "cy", "nock", "cache", "$http"];
 
 /// express, koa, fastify, hono: `router.get('/x', guard, h)` and `app.route('/x').get(h)`.
 pub(crate) fn script_call<'t>(x: &mut Extraction<'t>, node: Node<'t>, callee: Node<'t>) -> Vec<Route> {
