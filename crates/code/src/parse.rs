@@ -149,6 +149,10 @@ impl Parsed {
         &self.errors
     }
 
+    pub(crate) fn into_found(self) -> (Vec<Function>, Vec<Call>, Vec<Route>) {
+        (self.functions, self.calls, self.routes)
+    }
+
     /// The innermost function that covers a line, counted from 1.
     pub fn function_at(&self, line: u32) -> Option<usize> {
         let covering = self.functions.iter().enumerate().filter(|(_, function)| function.covers(line));
