@@ -11,7 +11,7 @@ pub use api::{ApiChange, ApiChangeKind, api_changes};
 
 use crate::language::Language;
 use crate::parse::Parsed;
-use crate::walk::{Step, named_children, text_of, walk};
+use crate::walk::{Step, text_of, walk};
 
 /// Functions by qualified name, each list sorted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,8 +66,11 @@ pub fn is_trivial(before: &Parsed, after: &Parsed) -> bool {
 fn meanings(parsed: &Parsed) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (place, function) in parsed.functions().iter().enumerate() {
-        let mut text: String =
-            function.attributes.iter().map(|attribute| format!("{}({})\0", attribute.path, attribute.arguments)).collect();
+        let mut text: String = function
+            .attributes
+            .iter()
+            .map(|attribute| format!("{}({})\0", attribute.path, attribute.arguments))
+            .collect();
         text.push_str(&parsed.node_of(place).map(|node| meaning(parsed, node)).unwrap_or_default());
         found.entry(function.qualified.clone()).or_default().push(text);
     }
@@ -124,11 +127,12 @@ fn is_docstring(node: Node<'_>) -> bool {
     let Some(parent) = node.parent() else { return false };
     let holds = match parent.kind() {
         "module" => true,
-        "block" => parent
-            .parent()
-            .is_some_and(|above| matches!(above.kind(), "function_definition" | "class_definition")),
+        "block" => {
+            parent.parent().is_some_and(|above| matches!(above.kind(), "function_definition" | "class_definition"))
+        }
         _ => false,
     };
-    let first = named_children(parent).into_iter().find(|child| child.kind() != "comment");
+    // Only a few comments are passed over: a file of a million strings must not be looked through for each of them.
+    let first = (0..20).filter_map(|place| parent.named_child(place)).find(|child| child.kind() != "comment");
     holds && first.is_some_and(|first| first.id() == node.id())
 }

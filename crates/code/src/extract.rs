@@ -14,10 +14,14 @@ use tree_sitter::{Node, Tree};
 use crate::function::{Attribute, Call, Function, Parameter, Route, TestKind};
 use crate::language::Language;
 use crate::routes;
-use crate::walk::{Step, line_of, tail, text_of, walk};
+use crate::walk::{Step, head, line_of, tail, text_of, walk};
 
 /// How much of a callee's text is kept.
 const MAX_CALLEE: usize = 160;
+/// How much of a name is kept. Longer ones are no code of people, and every member repeats the name of its type.
+const MAX_NAME: usize = 400;
+/// How many attributes of one definition are kept.
+const MAX_ATTRIBUTES: usize = 50;
 
 /// What one walk finds.
 #[derive(Default)]
@@ -191,13 +195,12 @@ impl<'t> Extraction<'t> {
         })
     }
 
-    /// Attributes of every type around here, outermost first.
-    pub(crate) fn type_attributes(&self) -> Vec<Attribute> {
-        let of_scope = |(_, scope): &(usize, Scope)| match scope {
-            Scope::Type { attributes, .. } => attributes.clone(),
-            _ => Vec::new(),
-        };
-        self.scopes.iter().flat_map(of_scope).collect()
+    /// Attributes of the type directly around here.
+    fn type_attributes(&self) -> &[Attribute] {
+        match self.direct_type() {
+            Some(Scope::Type { attributes, .. }) => attributes,
+            _ => &[],
+        }
     }
 
     fn namespace(&self) -> Option<String> {
@@ -233,27 +236,20 @@ impl<'t> Extraction<'t> {
             holder = Some(written.trim_matches(['(', ')', '*']).to_owned());
         }
         parts.push(&definition.name);
-        let qualified = parts.join(self.language.separator());
+        let qualified = head(&parts.join(self.language.separator()), MAX_NAME).to_owned();
         let place = self.found.functions.len();
-        let method = definition.attributes.as_slice();
-        self.found.routes.extend(
-            routes::of_attributes(self.language, method, &self.type_attributes()).into_iter().map(|(verb, route)| {
-                Route {
-                    function: Some(place),
-                    handler: qualified.clone(),
-                    method: verb,
-                    route: route
-                        .replace("[controller]", &controller(holder.as_deref()))
-                        .replace("[action]", &definition.name),
-                    line: definition.name_line,
-                }
-            }),
-        );
+        let endpoints = routes::of_attributes(self.language, &definition.attributes, self.type_attributes());
+        for (method, route) in endpoints {
+            let controller = controller(holder.as_deref());
+            let route = route.replace("[controller]", &controller).replace("[action]", &definition.name);
+            let (handler, line) = (qualified.clone(), definition.name_line);
+            self.found.routes.push(Route { function: Some(place), handler, method, route, line });
+        }
         self.found.functions.push(Function {
-            name: definition.name,
+            name: head(&definition.name, MAX_NAME).to_owned(),
             qualified,
-            holder,
-            namespace: self.namespace(),
+            holder: holder.map(|holder| head(&holder, MAX_NAME).to_owned()),
+            namespace: self.namespace().map(|namespace| head(&namespace, MAX_NAME).to_owned()),
             start_line: definition.start_line,
             name_line: definition.name_line,
             end_line: end_line(definition.node),
@@ -286,7 +282,8 @@ impl<'t> Extraction<'t> {
     /// Takes the attributes waiting for a definition, with the place where it then starts.
     pub(crate) fn take_pending(&mut self, node: Node<'t>) -> (Vec<Attribute>, Range<usize>, u32) {
         let first = self.pending.first().map_or(node, |(first, _)| *first);
-        let attributes = std::mem::take(&mut self.pending).into_iter().map(|(_, attribute)| attribute).collect();
+        let waiting = std::mem::take(&mut self.pending).into_iter().take(MAX_ATTRIBUTES);
+        let attributes = waiting.map(|(_, attribute)| attribute).collect();
         (attributes, first.start_byte()..node.end_byte(), line_of(first))
     }
 }

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::walk::head;
+
 /// How a test function finds its inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,7 +40,15 @@ pub struct Attribute {
     pub arguments: String,
 }
 
+/// Bytes of an attribute that are kept: every method of a class looks at the attributes of the class.
+const MAX_ATTRIBUTE: usize = 2_000;
+
 impl Attribute {
+    fn new(path: &str, arguments: &str) -> Self {
+        let kept = |text| head(text, MAX_ATTRIBUTE).to_owned();
+        Self { path: kept(path.trim()), arguments: kept(arguments) }
+    }
+
     /// Reads an attribute from its text, in the spelling of any of the languages.
     pub(crate) fn of_text(text: &str) -> Self {
         let inner = text.trim().trim_start_matches("#!").trim_start_matches('#').trim_start_matches('@');
@@ -49,9 +59,9 @@ impl Attribute {
         match inner.split_once('(') {
             Some((path, rest)) => {
                 let arguments = rest.trim_end().strip_suffix(')').unwrap_or(rest);
-                Self { path: path.trim().to_owned(), arguments: arguments.to_owned() }
+                Self::new(path, arguments)
             }
-            None => Self { path: inner.trim().to_owned(), arguments: String::new() },
+            None => Self::new(inner, ""),
         }
     }
 

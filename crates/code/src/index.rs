@@ -116,6 +116,7 @@ pub struct Index {
     pub(crate) by_name: HashMap<String, Vec<FunctionId>>,
     pub(crate) edges: Vec<Edge>,
     pub(crate) incoming: HashMap<FunctionId, Vec<usize>>,
+    pub(crate) outgoing: HashMap<FunctionId, Vec<usize>>,
     skipped: Vec<Skipped>,
     skipped_counts: BTreeMap<&'static str, usize>,
 }
@@ -135,6 +136,7 @@ impl Index {
             by_name: HashMap::new(),
             edges: Vec::new(),
             incoming: HashMap::new(),
+            outgoing: HashMap::new(),
             skipped: Vec::new(),
             skipped_counts: BTreeMap::new(),
         };
@@ -195,7 +197,8 @@ impl Index {
     /// All functions.
     pub fn functions(&self) -> impl Iterator<Item = FunctionId> {
         self.files.iter().enumerate().flat_map(|(file, indexed)| {
-            (0..indexed.functions.len()).map(move |function| FunctionId { file: file as u32, function: function as u32 })
+            (0..indexed.functions.len())
+                .map(move |function| FunctionId { file: file as u32, function: function as u32 })
         })
     }
 

@@ -69,7 +69,7 @@ impl Language {
         }
     }
 
-    /// Whether this is JavaScript or one of the two TypeScripts, which share their rules.
+    /// Whether this is JavaScript or TypeScript of either kind, which share their rules.
     pub const fn is_script(self) -> bool {
         matches!(self, Self::TypeScript | Self::Tsx | Self::JavaScript)
     }

@@ -91,11 +91,9 @@ fn java(own: &[Attribute], around: &[Attribute]) -> Vec<Endpoint> {
                 found.push((None, join(&prefix, &route)));
             }
             found.extend(methods.into_iter().map(|method| (Some(method), join(&prefix, &route))));
-        } else if attribute.path == attribute.path.to_ascii_uppercase() {
-            if let Some(method) = verb(attribute.name()) {
-                let route = first_route(own, &["Path"]).unwrap_or_default();
-                found.push((Some(method), join(&prefix, &route)));
-            }
+        } else if let Some(method) = verb(attribute.name()).filter(|method| attribute.name() == method) {
+            let route = first_route(own, &["Path"]).unwrap_or_default();
+            found.push((Some(method), join(&prefix, &route)));
         }
     }
     found

@@ -67,7 +67,8 @@ fn white_space_inside_a_literal_is_a_change() {
 #[test]
 fn added_removed_and_changed_functions_are_told_apart() {
     let before = "class A:\n    def keep(self): return 1\n    def change(self): return 1\n    def drop(self): pass\n";
-    let after = "class A:\n    def add(self): pass\n    def change(self): return 2\n    def keep(self):\n        return 1\n";
+    let after =
+        "class A:\n    def add(self): pass\n    def change(self): return 2\n    def keep(self):\n        return 1\n";
     let (old, new) = pair(Language::Python, before, after);
     let expected = FunctionChanges {
         added: vec!["A.add".to_owned()],

@@ -148,7 +148,10 @@ fn bare_addresses_are_unresolved_with_the_reason() {
 
 #[test]
 fn text_without_a_trace_has_no_frames() {
-    assert_eq!(shown("connection refused: retry at 10:30:15 (attempt 3)\nsee https://x/y for help.\nat all costs\n"), [""; 0]);
+    assert_eq!(
+        shown("connection refused: retry at 10:30:15 (attempt 3)\nsee https://x/y for help.\nat all costs\n"),
+        [""; 0]
+    );
 }
 
 #[test]

@@ -73,7 +73,9 @@ fn names_of_every_convention_are_resolved() {
 #[test]
 fn names_of_libraries_are_not_taken_for_ours() {
     let index = fixtures();
-    for name in ["json.charge", "requests.api.BankAdapter.charge", "org.other.InventoryController.find", "Other.find", ""] {
+    for name in
+        ["json.charge", "requests.api.BankAdapter.charge", "org.other.InventoryController.find", "Other.find", ""]
+    {
         assert_eq!(named(&index, name), "missing", "{name}");
     }
 }
@@ -122,10 +124,7 @@ fn impact_reaches_endpoints_and_tests() {
     );
     let routes: Vec<_> = impact.endpoints.iter().map(|e| (e.method.as_deref(), e.route.as_str(), e.distance)).collect();
     assert_eq!(routes, [(Some("POST"), "/payments/{order_id}", 2)]);
-    assert_eq!(
-        labels(&index, &impact.tests),
-        ["src/payments/bank.py:test_backoff_stays_under_the_cap"]
-    );
+    assert_eq!(labels(&index, &impact.tests), ["src/payments/bank.py:test_backoff_stays_under_the_cap"]);
     let total = index.impact(&[one(&index, "orders.total")]);
     let tests = labels(&index, &total.tests);
     assert_eq!(tests.len(), 3, "{tests:?}");

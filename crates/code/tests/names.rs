@@ -13,7 +13,7 @@ fn python_files(folder: &Path, found: &mut Vec<PathBuf>) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         if path.is_dir() && !skipped.contains(&name.as_str()) {
             python_files(&path, found);
-        } else if name.ends_with(".py") {
+        } else if Language::of_path(&name) == Some(Language::Python) {
             found.push(path);
         }
     }

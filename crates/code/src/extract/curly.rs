@@ -82,6 +82,7 @@ fn attributes(x: &Extraction<'_>, node: Node<'_>) -> Vec<Attribute> {
     lists
         .flat_map(named_children)
         .filter(|n| matches!(n.kind(), "annotation" | "marker_annotation" | "attribute"))
+        .take(super::MAX_ATTRIBUTES)
         .map(|n| Attribute::of_text(x.text_of(n)))
         .collect()
 }

@@ -73,17 +73,16 @@ fn parameters(x: &Extraction<'_>, list: Node<'_>) -> Vec<Parameter> {
                 keyword_only = true;
                 continue;
             }
-            "positional_separator" | "comment" => continue,
             "identifier" | "tuple_pattern" => x.text_of(node).clone_into(&mut name),
             "default_parameter" | "typed_default_parameter" => {}
             "typed_parameter" => {
                 let inner = node.named_child(0).unwrap_or(node);
                 variadic = inner.kind() != "identifier";
-                name = x.text_of(inner).trim_start_matches('*').to_owned();
+                x.text_of(inner).trim_start_matches('*').clone_into(&mut name);
             }
             "list_splat_pattern" | "dictionary_splat_pattern" => {
                 variadic = true;
-                name = x.text_of(node).trim_start_matches('*').to_owned();
+                x.text_of(node).trim_start_matches('*').clone_into(&mut name);
             }
             _ => continue,
         }

@@ -5,7 +5,7 @@ use tree_sitter::Node;
 use super::{Definition, Extraction, Scope, Verdict, folded};
 use crate::function::{Attribute, Parameter, TestKind};
 use crate::routes;
-use crate::walk::{child_of_kind, line_of, named_children};
+use crate::walk::{Step, child_of_kind, line_of, named_children, walk};
 
 pub(super) fn enter<'t>(x: &mut Extraction<'t>, node: Node<'t>) -> Verdict {
     match node.kind() {
@@ -28,11 +28,10 @@ pub(super) fn enter<'t>(x: &mut Extraction<'t>, node: Node<'t>) -> Verdict {
         }
         "macro_invocation" => {
             let name = x.field(node, "macro");
-            if name.ends_with("proptest") || name.ends_with("quickcheck") {
-                if let Some(tokens) = child_of_kind(node, "token_tree") {
-                    generated_tests(x, tokens);
-                    return (None, false);
-                }
+            let generates = name.ends_with("proptest") || name.ends_with("quickcheck");
+            if let Some(tokens) = child_of_kind(node, "token_tree").filter(|_| generates) {
+                generated_tests(x, tokens);
+                return (None, false);
             }
         }
         "token_tree" => token_calls(x, node),
@@ -119,6 +118,9 @@ fn token_calls(x: &mut Extraction<'_>, tree: Node<'_>) {
     }
 }
 
+/// Tokens between `fn` and the body of a test that are looked through.
+const MAX_HEAD: usize = 64;
+
 /// `proptest! { #[test] fn f(x in 0..9) { .. } }`: functions as tokens.
 fn generated_tests<'t>(x: &mut Extraction<'t>, tree: Node<'t>) {
     let tokens: Vec<_> = tree.children(&mut tree.walk()).collect();
@@ -129,7 +131,8 @@ fn generated_tests<'t>(x: &mut Extraction<'t>, tree: Node<'t>) {
             start = Some(*token);
         }
         let (Some(name), true) = (tokens.get(place + 1), text == "fn") else { continue };
-        let body = tokens[place..].iter().find(|t| t.kind() == "token_tree" && x.text_of(**t).starts_with('{'));
+        let body =
+            tokens[place..].iter().take(MAX_HEAD).find(|t| t.kind() == "token_tree" && x.text_of(**t).starts_with('{'));
         let Some(body) = body else { continue };
         let first = start.take().unwrap_or(*token);
         let scope = x.define(Definition {
@@ -146,11 +149,11 @@ fn generated_tests<'t>(x: &mut Extraction<'t>, tree: Node<'t>) {
             attributes: Vec::new(),
         });
         x.scopes.push((body.id(), scope));
-        crate::walk::walk(*body, |step| {
-            if let crate::walk::Step::Enter(node, _) = step {
-                if node.kind() == "token_tree" {
-                    token_calls(x, node);
-                }
+        walk(*body, |step| {
+            if let Step::Enter(node, _) = step
+                && node.kind() == "token_tree"
+            {
+                token_calls(x, node);
             }
             true
         });

@@ -41,7 +41,10 @@ fn python(rest: &str) -> Option<Frame> {
     };
     let line = line.trim().parse().ok()?;
     if file.starts_with('<') {
-        return Some(unresolved(&format!("File \"{file}\", line {line}"), "the code was made at run time and is in no file"));
+        return Some(unresolved(
+            &format!("File \"{file}\", line {line}"),
+            "the code was made at run time and is in no file",
+        ));
     }
     // What runs at the top of a file has no function.
     let function = function.filter(|function| *function != "<module>");
@@ -53,11 +56,10 @@ fn at(rest: &str, whole: &str) -> Option<Frame> {
     if is_address(rest) {
         return Some(unresolved(whole, "a bare address: it needs the binary with its debug symbols"));
     }
-    if let Some((function, file)) = rest.rsplit_once(" in ") {
-        if let Some((file, line)) = file.rsplit_once(":line ") {
-            let line = line.trim().parse().ok();
-            return Some(source(Language::CSharp, Some(without_arguments(function)), Some(file), line));
-        }
+    let with_place = rest.rsplit_once(" in ");
+    if let Some((function, (file, line))) = with_place.and_then(|(f, place)| Some((f, place.rsplit_once(":line ")?))) {
+        let line = line.trim().parse().ok();
+        return Some(source(Language::CSharp, Some(without_arguments(function)), Some(file), line));
     }
     let rest = rest.strip_prefix("async ").unwrap_or(rest);
     if let Some((function, inner)) = rest.strip_suffix(')').and_then(|rest| rest.rsplit_once('(')) {
@@ -136,7 +138,8 @@ fn without_arguments(function: &str) -> &str {
 pub(super) fn named(line: &str) -> Option<(Language, String)> {
     let trimmed = line.trim_end();
     let numbered = trimmed.trim_start().split_once(": ");
-    if let Some((_, function)) = numbered.filter(|(n, _)| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit())) {
+    if let Some((_, function)) = numbered.filter(|(n, _)| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
+    {
         // `0x55.. - a::b`, as full backtraces write it.
         let function = match function.trim().split_once(" - ") {
             Some((address, function)) if address.trim().starts_with("0x") => function,
@@ -187,7 +190,7 @@ pub(super) fn go_place(line: &str) -> Option<(String, u32)> {
     let trimmed = line.trim();
     let (path, _) = trimmed.split_once(" +0x").unwrap_or((trimmed, ""));
     let (file, line, false) = place(path)? else { return None };
-    file.ends_with(".go").then(|| (file.to_owned(), line))
+    (Language::of_path(file) == Some(Language::Go)).then(|| (file.to_owned(), line))
 }
 
 /// `             at ./src/ledger.rs:34:5`.
@@ -209,5 +212,7 @@ fn is_address(text: &str) -> bool {
     }
     let second = words.next().unwrap_or_default();
     let numbered = first.strip_prefix('#').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    numbered && (hex(second) || second == "pc") || first.ends_with(')') && first.contains("(+0x") || first.contains("+0x") && hex(second)
+    numbered && (hex(second) || second == "pc")
+        || first.ends_with(')') && first.contains("(+0x")
+        || first.contains("+0x") && hex(second)
 }

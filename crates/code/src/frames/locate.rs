@@ -69,7 +69,7 @@ fn file_of(deployed: &str, language: Language, index: &Index) -> Option<String> 
     let wanted: Vec<&str> = deployed.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     let mut best: (usize, Vec<&str>) = (0, Vec::new());
     for path in index.paths() {
-        if !same_family(path, language) {
+        if path.rsplit('/').next() != wanted.last().copied() || !same_family(path, language) {
             continue;
         }
         let parts: Vec<&str> = path.split('/').collect();

@@ -64,7 +64,12 @@ impl Index {
             for call in &indexed.calls {
                 let Some(caller) = call.caller.map(id) else { continue };
                 let meant = self.meant(caller, call);
-                edges.extend(meant.into_iter().map(|(callee, certainty)| Edge { caller, callee, line: call.line, certainty }));
+                edges.extend(meant.into_iter().map(|(callee, certainty)| Edge {
+                    caller,
+                    callee,
+                    line: call.line,
+                    certainty,
+                }));
             }
             // What an inner function does, the outer one does.
             for (inner, function) in indexed.functions.iter().enumerate() {
@@ -76,6 +81,7 @@ impl Index {
         }
         for (place, edge) in edges.iter().enumerate() {
             self.incoming.entry(edge.callee).or_default().push(place);
+            self.outgoing.entry(edge.caller).or_default().push(place);
         }
         self.edges = edges;
     }
@@ -101,7 +107,8 @@ impl Index {
             }
         } else if receiver.is_none() {
             // A bare name: the caller's own file first, as every one of the languages does.
-            let bare: Vec<_> = candidates.iter().copied().filter(|id| self.callable_bare(*id, &call.name, language)).collect();
+            let bare: Vec<_> =
+                candidates.iter().copied().filter(|id| self.callable_bare(*id, &call.name, language)).collect();
             let here: Vec<_> = bare.iter().copied().filter(|id| id.file == caller.file).collect();
             if !here.is_empty() {
                 return rate(&here, Certainty::Sure);
@@ -166,7 +173,8 @@ impl Index {
     /// The functions that this one calls, with the line of the first call.
     pub fn callees(&self, function: FunctionId) -> Vec<Caller> {
         let mut seen = HashSet::new();
-        let own = self.edges.iter().filter(|edge| edge.caller == function && edge.callee != function);
+        let places = self.outgoing.get(&function).into_iter().flatten();
+        let own = places.filter_map(|place| self.edges.get(*place)).filter(|edge| edge.callee != function);
         own.filter(|edge| seen.insert(edge.callee))
             .map(|edge| Caller { function: edge.callee, line: edge.line, distance: 1, certainty: edge.certainty })
             .collect()

@@ -54,7 +54,8 @@ impl Index {
     }
 
     fn endpoints(&self, reached: &[Caller]) -> Vec<Endpoint> {
-        let by_function: HashMap<FunctionId, &Caller> = reached.iter().map(|caller| (caller.function, caller)).collect();
+        let by_function: HashMap<FunctionId, &Caller> =
+            reached.iter().map(|caller| (caller.function, caller)).collect();
         let mut found = Vec::new();
         for (handler, method, route, sure) in self.routes() {
             if let Some(caller) = by_function.get(&handler) {
@@ -72,10 +73,13 @@ impl Index {
         for (file, indexed) in self.files.iter().enumerate() {
             for route in &indexed.routes {
                 let handlers = match route.function {
-                    Some(function) => vec![(FunctionId { file: file as u32, function: function as u32 }, Certainty::Sure)],
+                    Some(function) => {
+                        vec![(FunctionId { file: file as u32, function: function as u32 }, Certainty::Sure)]
+                    }
                     None => self.handlers_elsewhere(&route.handler),
                 };
-                let of_route = handlers.into_iter().map(|(id, sure)| (id, route.method.clone(), route.route.clone(), sure));
+                let of_route =
+                    handlers.into_iter().map(|(id, sure)| (id, route.method.clone(), route.route.clone(), sure));
                 found.extend(of_route);
             }
         }
@@ -89,7 +93,8 @@ impl Index {
         if ids.is_empty() {
             let of_view = |id: &FunctionId| {
                 let verbs = ["get", "post", "put", "patch", "delete", "head", "options", "dispatch"];
-                self.function(*id).is_some_and(|f| f.holder.as_deref() == Some(name) && verbs.contains(&f.name.as_str()))
+                self.function(*id)
+                    .is_some_and(|f| f.holder.as_deref() == Some(name) && verbs.contains(&f.name.as_str()))
             };
             return self.functions().filter(of_view).map(|id| (id, Certainty::Unique)).collect();
         }

@@ -129,7 +129,10 @@ fn path_segments(path: &str, language: Language) -> Vec<String> {
         Language::TypeScript | Language::Tsx | Language::JavaScript => &["index"],
         Language::Go | Language::Java | Language::CSharp => &[],
     };
-    stem.split('/').filter(|part| !part.is_empty() && !silent.contains(part)).map(|part| part.replace('-', "_")).collect()
+    stem.split('/')
+        .filter(|part| !part.is_empty() && !silent.contains(part))
+        .map(|part| part.replace('-', "_"))
+        .collect()
 }
 
 /// Splits a name of any convention, leaving out what compilers add: generics, closures, hashes, state machines.
@@ -173,11 +176,9 @@ fn state_machine(name: &str) -> String {
 
 /// Drops `[...]` and `<...>`, keeping the words that stand for a function: `<init>`, `<T as Trait>::f` keeps `T`.
 fn without_brackets(name: &str) -> String {
-    if let Some(rest) = name.strip_prefix('<') {
-        if let Some((inner, after)) = rest.split_once('>') {
-            let kind = inner.split(" as ").next().unwrap_or(inner);
-            return without_brackets(&format!("{kind}{after}"));
-        }
+    if let Some((inner, after)) = name.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+        let kind = inner.split(" as ").next().unwrap_or(inner);
+        return without_brackets(&format!("{kind}{after}"));
     }
     let mut out = String::new();
     let mut depth = 0usize;

@@ -206,11 +206,11 @@ impl<'t> Reader<'t> {
 
     fn bind_all(&mut self, node: Node<'t>, scope: usize) {
         walk(node, |step| {
-            if let Step::Enter(node, _) = step {
-                if node.kind() == "identifier" {
-                    self.settled.insert(node.id());
-                    self.scopes.bind(scope, text_of(node, self.text));
-                }
+            if let Step::Enter(node, _) = step
+                && node.kind() == "identifier"
+            {
+                self.settled.insert(node.id());
+                self.scopes.bind(scope, text_of(node, self.text));
             }
             true
         });
@@ -220,10 +220,10 @@ impl<'t> Reader<'t> {
     fn alias(&mut self, node: Node<'t>) {
         if let Some(alias) = node.child_by_field_name("alias") {
             self.bind_target(alias);
-        } else if node.kind() == "as_pattern" {
-            if let Some(last) = named_children(node).last().copied().filter(|last| last.kind() == "identifier") {
-                self.bind_target(last);
-            }
+        } else if node.kind() == "as_pattern"
+            && let Some(last) = named_children(node).last().copied().filter(|last| last.kind() == "identifier")
+        {
+            self.bind_target(last);
         }
     }
 

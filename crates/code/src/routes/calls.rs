@@ -29,7 +29,7 @@ fn is_name(node: Node<'_>) -> bool {
     )
 }
 
-/// Django's `path`, Flask's `add_url_rule`, FastAPI's `add_api_route`, aiohttp's `add_get`.
+/// `path` (Django), `add_url_rule` (Flask), `add_api_route` (`FastAPI`), `add_get` (aiohttp).
 pub(crate) fn python_call(x: &Extraction<'_>, node: Node<'_>, callee: Node<'_>) -> Vec<Route> {
     let name = match callee.kind() {
         "identifier" => x.text_of(callee),
@@ -165,10 +165,10 @@ pub(crate) fn rust_call(x: &Extraction<'_>, node: Node<'_>, callee: Node<'_>) ->
         let handler = self::arguments(call).first().copied();
         if name == "to" {
             to = handler;
-        } else if name == "any" || verb(name).is_some() {
-            if let Some(handler) = handler.or(to).filter(|handler| is_name(*handler)) {
-                found.push(route(verb(name), path.clone(), x.text_of(handler), line_of(node)));
-            }
+        } else if let Some(handler) = handler.or(to).filter(|handler| is_name(*handler))
+            && (name == "any" || verb(name).is_some())
+        {
+            found.push(route(verb(name), path.clone(), x.text_of(handler), line_of(node)));
         }
         link = function.child_by_field_name("value");
     }
