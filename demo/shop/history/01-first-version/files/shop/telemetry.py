@@ -49,7 +49,7 @@ def start(service):
     loggers = LoggerProvider(resource=resource)
     loggers.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
     set_logger_provider(loggers)
-    logging.getLogger("services").addHandler(LoggingHandler(logger_provider=loggers))
+    logging.getLogger("services").addHandler(LoggingHandler(logger_provider=loggers, log_code_attributes=True))
     for provider in (tracers, meters, loggers):
         atexit.register(provider.shutdown)
 
