@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 import repository
 
 SERVICES = ("bank", "payments", "orders", "gateway")
+MOST_DIFF = 32 * 1024  # what the collector keeps of one
 
 
 def document(checkout, deployed):
@@ -51,6 +52,9 @@ def commit_of(checkout, commit):
         "author": author,
         "files": files_of(checkout, commit),
     }
+    diff = repository.git(checkout, "show", "--format=", "--no-ext-diff", "--no-renames", commit)
+    if len(diff) <= MOST_DIFF:
+        change["diff"] = diff
     number = re.search(r"\(#(\d+)\)$", subject)
     if number:
         change["pr"] = int(number[1])

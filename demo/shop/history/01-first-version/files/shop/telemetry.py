@@ -57,9 +57,11 @@ def start(service):
 def code_of(function):
     """Where a function stands, as attributes."""
     function = getattr(function, "__func__", function)
-    code = function.__code__
+    module, code = function.__module__, function.__code__
+    if module == "__main__":
+        module = sys.modules["__main__"].__spec__.name
     return {
-        "code.function.name": f"{function.__module__}.{function.__qualname__}",
+        "code.function.name": f"{module}.{function.__qualname__}",
         "code.file.path": os.path.relpath(code.co_filename, ROOT),
         "code.line.number": code.co_firstlineno,
     }

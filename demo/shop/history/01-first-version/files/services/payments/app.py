@@ -2,6 +2,7 @@
 
 import logging
 
+from services.payments import pool
 from services.payments.bank_adapter import BankAdapter, BankUnavailable
 from shop import settings, telemetry, web
 
@@ -18,7 +19,7 @@ class Payments:
         """POST /payments: charges an order."""
         try:
             receipt = self.bank.charge(body["order"], body["amount_cents"])
-        except BankUnavailable as error:
+        except (BankUnavailable, pool.Exhausted) as error:
             log.error("payment failed: %s", error, extra={"order": body["order"]})
             raise web.HttpError(503, str(error)) from error
         log.info("payment taken", extra={"order": body["order"], "amount_cents": body["amount_cents"]})

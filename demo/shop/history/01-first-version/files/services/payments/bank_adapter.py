@@ -4,6 +4,7 @@ import logging
 import random
 import time
 
+from services.payments.pool import Pool
 from services.payments.retry_budget import RetryBudget
 from shop import flags, telemetry, web
 
@@ -21,6 +22,7 @@ class BankAdapter:
     def __init__(self, url, config):
         self.url = url
         self.timeout_s = config["timeout_ms"] / 1000
+        self.pool = Pool(config["pool_size"])
         self.max_retries = config["max_retries"]
         self.backoff_base_s = config["backoff_base_ms"] / 1000
         self.backoff_cap_s = config["backoff_cap_ms"] / 1000
@@ -47,17 +49,18 @@ class BankAdapter:
         return random.uniform(0, min(self.backoff_cap_s, self.backoff_base_s * 2**attempt))
 
     def send(self, order, amount_cents, attempt):
-        """One attempt."""
+        """One attempt, over one connection."""
         headers = {}
         if flags.client.get_boolean_value("payments_send_idempotency_key", False):
             headers["idempotency-key"] = order
         body = {"order": order, "amount_cents": amount_cents}
-        return web.call(
-            "POST",
-            self.url + "/charges",
-            body,
-            peer="bank",
-            timeout_s=self.timeout_s,
-            headers=headers,
-            resend=attempt,
-        )
+        with self.pool.connection():
+            return web.call(
+                "POST",
+                self.url + "/charges",
+                body,
+                peer="bank",
+                timeout_s=self.timeout_s,
+                headers=headers,
+                resend=attempt,
+            )

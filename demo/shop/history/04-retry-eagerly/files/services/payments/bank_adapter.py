@@ -3,6 +3,7 @@
 import logging
 import time
 
+from services.payments.pool import Pool
 from services.payments.retry_budget import RetryBudget
 from shop import flags, telemetry, web
 
@@ -20,6 +21,7 @@ class BankAdapter:
     def __init__(self, url, config):
         self.url = url
         self.timeout_s = config["timeout_ms"] / 1000
+        self.pool = Pool(config["pool_size"])
         self.max_retries = config["max_retries"]
         self.delay_s = config["delay_ms"] / 1000
         # 0 is no limit.
@@ -43,17 +45,18 @@ class BankAdapter:
         raise BankUnavailable(f"no answer from the bank after {attempt + 1} attempts") from failure
 
     def send(self, order, amount_cents, attempt):
-        """One attempt."""
+        """One attempt, over one connection."""
         headers = {}
         if flags.client.get_boolean_value("payments_send_idempotency_key", False):
             headers["idempotency-key"] = order
         body = {"order": order, "amount_cents": amount_cents}
-        return web.call(
-            "POST",
-            self.url + "/charges",
-            body,
-            peer="bank",
-            timeout_s=self.timeout_s,
-            headers=headers,
-            resend=attempt,
-        )
+        with self.pool.connection():
+            return web.call(
+                "POST",
+                self.url + "/charges",
+                body,
+                peer="bank",
+                timeout_s=self.timeout_s,
+                headers=headers,
+                resend=attempt,
+            )

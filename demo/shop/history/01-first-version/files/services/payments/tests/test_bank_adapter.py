@@ -5,8 +5,9 @@ from services.payments.tests.fake_bank import fake_bank
 
 
 def adapter(url, **changed):
-    config = {"timeout_ms": 5000, "max_retries": 1, "retry_budget": 1.0, "backoff_base_ms": 1, "backoff_cap_ms": 4}
-    return BankAdapter(url, config | changed)
+    config = {"timeout_ms": 5000, "pool_size": 4, "max_retries": 1, "retry_budget": 1.0}
+    waits = {"backoff_base_ms": 1, "backoff_cap_ms": 4}
+    return BankAdapter(url, config | waits | changed)
 
 
 def test_a_charge_gets_a_receipt():

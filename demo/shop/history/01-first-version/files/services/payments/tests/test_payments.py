@@ -2,6 +2,7 @@ import pytest
 
 from services.payments.app import Payments
 from services.payments.bank_adapter import BankUnavailable
+from services.payments.pool import Exhausted
 from shop import web
 
 
@@ -19,7 +20,8 @@ def test_a_payment_has_the_id_of_the_receipt():
     assert Payments(Bank({"id": "c-3"})).take({"order": "o-1", "amount_cents": 5}) == {"id": "c-3", "order": "o-1"}
 
 
-def test_without_the_bank_there_is_no_payment():
+@pytest.mark.parametrize("failure", [BankUnavailable("away"), Exhausted("all in use")])
+def test_without_the_bank_there_is_no_payment(failure):
     with pytest.raises(web.HttpError) as caught:
-        Payments(Bank(BankUnavailable("away"))).take({"order": "o-1", "amount_cents": 5})
+        Payments(Bank(failure)).take({"order": "o-1", "amount_cents": 5})
     assert caught.value.status == 503

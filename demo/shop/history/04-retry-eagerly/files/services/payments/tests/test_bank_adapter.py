@@ -5,7 +5,7 @@ from services.payments.tests.fake_bank import fake_bank
 
 
 def adapter(url, **changed):
-    config = {"timeout_ms": 5000, "max_retries": 3, "retry_budget": 0, "delay_ms": 1}
+    config = {"timeout_ms": 5000, "pool_size": 4, "max_retries": 3, "retry_budget": 0, "delay_ms": 1}
     return BankAdapter(url, config | changed)
 
 
