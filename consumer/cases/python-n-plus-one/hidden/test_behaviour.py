@@ -81,12 +81,3 @@ def test_a_failing_catalogue_is_still_said():
     catalogue = Catalogue(20)
     catalogue.status = 500
     assert show([f"p{i}" for i in range(20)], catalogue)[0] == 502
-
-
-def test_nothing_is_remembered_for_long():
-    """Prices are the catalogue's: a change between two requests is seen."""
-    catalogue = Catalogue(3)
-    application_sees = show(["p1"], catalogue)[1]["items"][0]["price_cents"]
-    catalogue.products["p1"]["price_cents"] = 999
-    assert application_sees == 10
-    assert show(["p1"], catalogue)[1]["items"][0]["price_cents"] == 999
