@@ -1,6 +1,6 @@
 """A session store in memory."""
 
-from profile.wire import StoreError
+from profile_service.wire import StoreError
 
 
 class Store:

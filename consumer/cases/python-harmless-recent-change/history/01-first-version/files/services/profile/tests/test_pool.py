@@ -1,7 +1,7 @@
 import pytest
 
 from profile_fakes import Store
-from profile.pool import Pool, PoolExhausted
+from profile_service.pool import Pool, PoolExhausted
 
 
 def test_a_full_pool_says_so():

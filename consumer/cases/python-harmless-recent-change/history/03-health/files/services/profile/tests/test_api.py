@@ -1,7 +1,7 @@
 import pytest
 
 from profile_fakes import Store
-from profile import api
+from profile_service import api
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 from profile_fakes import Store
-from profile import api, metrics
+from profile_service import api, metrics
 
 
 def test_a_lookup_is_measured():
