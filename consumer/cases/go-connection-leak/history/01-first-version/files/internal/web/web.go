@@ -21,7 +21,7 @@ func NewHandler(s settings.Settings) http.Handler {
 
 func show(w http.ResponseWriter, r *http.Request, store *media.Store) {
 	customer := r.PathValue("customer")
-	picture, err := store.Avatar(r.Context(), customer)
+	picture, err := store.Avatar(customer)
 	if err != nil {
 		slog.Error("no picture", "customer", customer, "error", err)
 		http.Error(w, "the media store failed", http.StatusBadGateway)

@@ -2,10 +2,10 @@
 package media
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -29,34 +29,28 @@ type Picture struct {
 type Store struct {
 	url     string
 	largest int64
-	timeout time.Duration
 	client  *http.Client
 }
 
 // NewStore makes a client that keeps to the agreed number of connections.
 func NewStore(s settings.Settings) *Store {
 	transport := &http.Transport{
-		MaxConnsPerHost:     s.MediaConnections,
-		MaxIdleConnsPerHost: s.MediaConnections,
-		IdleConnTimeout:     90 * time.Second,
+		DialContext:           (&net.Dialer{Timeout: s.MediaTimeout}).DialContext,
+		MaxConnsPerHost:       s.MediaConnections,
+		MaxIdleConnsPerHost:   s.MediaConnections,
+		IdleConnTimeout:       90 * time.Second,
+		ResponseHeaderTimeout: s.MediaTimeout,
 	}
 	return &Store{
 		url:     s.MediaURL,
 		largest: s.LargestBytes,
-		timeout: s.MediaTimeout,
 		client:  &http.Client{Transport: transport},
 	}
 }
 
 // Avatar fetches a customer's picture.
-func (s *Store) Avatar(ctx context.Context, customer string) (Picture, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/avatars/"+url.PathEscape(customer), nil)
-	if err != nil {
-		return Picture{}, err
-	}
-	answer, err := s.client.Do(request)
+func (s *Store) Avatar(customer string) (Picture, error) {
+	answer, err := s.client.Get(s.url + "/avatars/" + url.PathEscape(customer))
 	if err != nil {
 		return Picture{}, fmt.Errorf("media: %w", err)
 	}

@@ -22,7 +22,7 @@ func NewHandler(s settings.Settings) http.Handler {
 
 func show(w http.ResponseWriter, r *http.Request, store *media.Store) {
 	customer := r.PathValue("customer")
-	picture, err := store.Avatar(r.Context(), customer)
+	picture, err := store.Avatar(customer)
 	if errors.Is(err, media.ErrNone) {
 		http.Error(w, "no picture", http.StatusNotFound)
 		return
