@@ -29,7 +29,7 @@ func TestTheFileInTheRepositoryIsGood(t *testing.T) {
 
 func TestMistakesAreNamed(t *testing.T) {
 	for mistake, change := range map[string]func(string) string{
-		"listen is missing":         func(s string) string { return strings.Replace(s, "listen", "listen", 1) },
+		"listen is missing":         func(s string) string { return strings.Replace(s, "listen", "listens", 1) },
 		"unknown key results.pages": func(s string) string { return s + "pages = 3\n" },
 	} {
 		if err := load(t, change); err == nil || !strings.Contains(err.Error(), mistake) {
