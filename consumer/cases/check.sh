@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Examines the examination: for each case the repository is made from `history/`; its own tests must pass at the head
-# and the hidden test must fail there.
-#   check.sh [CASE...]                 all cases, or those that are named
-#   CHECK_PATCH=DIR check.sh           also applies DIR/CASE/fix*.patch (hidden must pass) and
-#                                      DIR/CASE/wrong*.patch (hidden must fail)
-# Exit code 0 iff all of it holds. Repositories are made below a temporary folder that is removed at the end.
+# and the hidden test must fail there, with the text of `head-says.txt` in its output.
+#   check.sh [CASE...]            all cases, or those that are named
+#   CHECK_PATCH=DIR check.sh      also applies each DIR/CASE/fix*.patch (own tests and hidden must pass)
+#                                 and each DIR/CASE/wrong*.patch (hidden must fail)
+# Exit codes: 0 all of it holds, 1 something does not, 2 a case is malformed or a tool is missing. Repositories are
+# made below a temporary folder that is removed at the end.
 set -euo pipefail
 
 cases=$(cd "$(dirname "$0")" && pwd)
@@ -53,6 +54,7 @@ passes() {
     local argv
     mapfile -t argv < <(words "$1" "$2")
     [ "${#argv[@]}" -gt 0 ] || { echo "error: $1/case.yaml has no list '$2'" >&2; exit 2; }
+    command -v "${argv[0]}" >/dev/null || { echo "error: $1 needs '${argv[0]}', which is not installed" >&2; exit 2; }
     if [ "$2" = hidden ]; then
         rm -rf "$3/.hidden"
         cp -r "$cases/$1/hidden" "$3/.hidden"
@@ -75,7 +77,12 @@ check() {
     history "$cases/$1/history" "$repository"
     passes "$1" tests "$repository" || complain "$1" "the repository's own tests fail at the head"
     rm -rf "$repository/.hidden"
-    ! passes "$1" hidden "$repository" || complain "$1" "the hidden test passes at the head"
+    if passes "$1" hidden "$repository"; then
+        complain "$1" "the hidden test passes at the head"
+    elif ! grep -qF -f "$cases/$1/head-says.txt" "$work/output"; then
+        # A test that does not even compile fails as well, and would prove nothing.
+        complain "$1" "the hidden test fails at the head for another reason than head-says.txt"
+    fi
     [ -z "${CHECK_PATCH:-}" ] || patches "$1" "$repository"
 }
 
@@ -85,6 +92,7 @@ patches() {
         [ -f "$patch" ] || continue
         rm -rf "$2/.hidden"
         git_quiet "$2" reset -q --hard
+        git_quiet "$2" clean -fdq
         git_quiet "$2" apply "$patch"
         case ${patch##*/} in
         fix*)
