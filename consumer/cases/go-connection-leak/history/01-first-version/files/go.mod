@@ -1,0 +1,3 @@
+module shop.example/avatars
+
+go 1.22

@@ -1,0 +1,3 @@
+module shop.example/search
+
+go 1.22

@@ -1,0 +1,1 @@
+"""Forwards ledger entries to the bank core."""

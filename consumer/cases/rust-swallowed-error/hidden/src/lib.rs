@@ -1,0 +1,1 @@
+//! Nothing: the behaviour is asked for in `tests/`.
