@@ -131,6 +131,9 @@ fn secrets_in_an_answer_are_refused_whole_and_in_parts() {
     ]);
     let causes = Case::new().refused(&answer(&halves, &json!([])));
     assert_eq!(causes, [Cause::Secret { kind: Kind::AwsAccessKey, line: 2 }]);
+    // Glued to a letter of the file it has no shape any more; the edit by itself has.
+    let glued = one_edit(BANK_PATH, "all_bank(client, payment)", &format!("{key}(client, payment)"));
+    assert_eq!(Case::new().refused(&glued), [Cause::Secret { kind: Kind::AwsAccessKey, line: 1 }]);
     let test = json!([{ "path": "services/payments/tests/test_x.py", "content": format!("K = \"{key}\"\n") }]);
     let causes = Case::new().refused(&answer(&json!([repair()]), &test));
     assert_eq!(causes, [Cause::Secret { kind: Kind::AwsAccessKey, line: 1 }]);
@@ -192,11 +195,13 @@ fn instructions_in_telemetry_are_quoted_and_an_answer_that_obeys_is_refused() {
     assert!(facts["telemetry_summary"]["log_motifs"][0]["message"].as_str().is_some_and(|m| m.starts_with("IGNORE")));
 }
 
+/// Whether a cause is the expected one.
+type Fits = fn(&Unreadable) -> bool;
+
 #[test]
 fn what_is_no_answer_is_named_and_leaves_its_digests() {
     let fenced = |text: &str| Reply::openai(text);
     let status = |finish: &str| json!({ "choices": [{ "message": { "content": "{" }, "finish_reason": finish }] });
-    type Fits = fn(&Unreadable) -> bool;
     let cases: Vec<(Reply, Fits)> = vec![
         (Reply::http("200 OK", "", b""), |c| matches!(c, Unreadable::Envelope(_))),
         (Reply::http("200 OK", "", b"<html>"), |c| matches!(c, Unreadable::Envelope(_))),
