@@ -255,7 +255,7 @@ mod tests {
         let long = plain.replace("\"y\"", &format!("\"{}\"", "y".repeat(MAX_TEXT + 1)));
         assert_eq!(parse(&long), Err(Unreadable::TooLong { candidate: 1, what: "replacement", bytes: MAX_TEXT + 1 }));
         assert_eq!(parse(&" ".repeat(MAX_BYTES + 1)), Err(Unreadable::TooLarge(MAX_BYTES + 1)));
-        let many = format!("{{\"candidates\":[{}]}}", vec![&plain[15..plain.len() - 2]; 4].join(","));
+        let many = format!("{{\"candidates\":[{}]}}", [&plain[15..plain.len() - 2]; 4].join(","));
         assert_eq!(parse(&many), Err(Unreadable::TooManyCandidates(4)));
         assert_eq!(parse(&format!("{{\"candidates\":{}", "[".repeat(500_000))), Err(Unreadable::TooDeep));
     }

@@ -41,7 +41,7 @@ pub enum LlmError {
     #[error("the model's server redirects (status {0}), which is not followed; configure the final url")]
     Redirected(u16),
     /// The server has no time, twice or for long.
-    #[error("the model's server is busy (status {status}){}", .wait.map(|wait| format!(" and asks to wait {wait:?}")).unwrap_or_default())]
+    #[error("the model's server is busy (status {status}){}", wish(*.wait))]
     Busy {
         /// Its status.
         status: u16,
@@ -49,7 +49,7 @@ pub enum LlmError {
         wait: Option<Duration>,
     },
     /// The server refuses the question.
-    #[error("the model's server refuses the question (status {status}){}", if .says.is_empty() { String::new() } else { format!(": {says}") })]
+    #[error("the model's server refuses the question (status {status}){}", remark(.says))]
     Refused {
         /// Its status.
         status: u16,
@@ -64,4 +64,12 @@ pub enum LlmError {
         /// What was asked and answered, as digests.
         transcript: Box<Transcript>,
     },
+}
+
+fn wish(wait: Option<Duration>) -> String {
+    wait.map(|wait| format!(" and asks to wait {wait:?}")).unwrap_or_default()
+}
+
+fn remark(says: &str) -> String {
+    if says.is_empty() { String::new() } else { format!(": {says}") }
 }

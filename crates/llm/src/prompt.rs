@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use backtrail_model::patch_request::PatchRequest;
+use backtrail_model::patch_request::{PatchRequest, RecentChange};
 use backtrail_redact::{Counts, Redactor, Tokens};
 use serde_json::{Value, json};
 
@@ -130,9 +130,12 @@ fn tokens(bytes: usize) -> u64 {
     (bytes as u64).div_ceil(3)
 }
 
-/// What a model is told about a request: named fields, and nothing that is added to it later. Authors stay out.
+/// What a model is told about a request: these parts of it and no others. Authors of changes stay out.
 fn facts(request: &PatchRequest) -> Value {
-    let change = |change: &backtrail_model::patch_request::RecentChange| json!({ "file": change.file, "lines": change.lines, "sha": change.sha, "ts": change.ts });
+    let change = |change: &RecentChange| {
+        let RecentChange { file, lines, sha, ts, .. } = change;
+        json!({ "file": file, "lines": lines, "sha": sha, "ts": ts })
+    };
     json!({
         "problem": request.problem,
         "telemetry_summary": request.telemetry_summary,

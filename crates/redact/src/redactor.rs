@@ -62,11 +62,18 @@ impl Redactor {
         with_lines(text, united(found))
     }
 
-    /// Only what is certain whatever stands around it: denied values and the shapes of credentials. For a last look at
-    /// text that was put together from parts which were looked at before.
+    /// Only what is certain whatever stands around it: denied values, across placeholders too, and the shapes of
+    /// credentials. For a last look at text that was put together from parts which were looked at before.
     pub fn find_certain(&self, text: &str) -> Vec<Found> {
         let mut found = Vec::new();
-        self.certain(text, &mut found);
+        if let Some(denied) = &self.denied {
+            denied.find(text, &mut found);
+        }
+        for segment in placeholder::segments(text) {
+            let mut inside = Vec::new();
+            shapes::find(&text[segment.clone()], &mut inside);
+            found.extend(inside.into_iter().map(|(kind, at)| (kind, at.start + segment.start..at.end + segment.start)));
+        }
         with_lines(text, united(found))
     }
 
@@ -108,15 +115,11 @@ impl Redactor {
         (placeholder::one_way(Kind::Dense), counts)
     }
 
-    fn certain(&self, text: &str, into: &mut Vec<(Kind, Range<usize>)>) {
+    fn scan(&self, text: &str, depth: u32, into: &mut Vec<(Kind, Range<usize>)>) {
         if let Some(denied) = &self.denied {
             denied.find(text, into);
         }
         shapes::find(text, into);
-    }
-
-    fn scan(&self, text: &str, depth: u32, into: &mut Vec<(Kind, Range<usize>)>) {
-        self.certain(text, into);
         assignment::find(text, into);
         personal::find(text, self.addresses, into);
         if depth < DEPTH {

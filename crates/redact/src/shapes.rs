@@ -14,7 +14,7 @@ struct Shape {
     regex: Regex,
 }
 
-/// The public documentation of each vendor gives the prefix; lengths are lower limits, because vendors make them longer.
+/// The public documentation of each vendor gives the prefix. Lengths are lower limits, because vendors make them longer.
 const SHAPES: &[(Kind, &str)] = &[
     (Kind::AwsAccessKey, r"\b((?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16})\b"),
     (Kind::GcpKey, r"\b(AIza[0-9A-Za-z_-]{35})"),

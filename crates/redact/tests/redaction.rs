@@ -255,5 +255,6 @@ proptest! {
             prop_assert_eq!(tokens.restore(&hidden), text);
         }
         prop_assert!(find(&hidden).is_empty());
+        prop_assert!(Redactor::new().find_certain(&hidden).is_empty(), "a second look sees no more than the first");
     }
 }
