@@ -28,7 +28,7 @@ const MAX_BYTES: usize = 1 << 20;
 const MAX_FINDINGS: usize = 1_000;
 
 /// One mistake.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Finding {
     /// The file as it was named.
     pub path: String,
