@@ -2,12 +2,12 @@
 //! has none. The same facts give the same plan.
 
 mod load;
+mod needs;
 mod place;
 mod pool;
 mod restore;
 mod retries;
 mod revert;
-mod signs;
 mod timeout;
 
 use crate::candidate::{Draft, FileEdit, LeftOut, Proposal};
