@@ -106,6 +106,9 @@ pub(crate) struct Run {
     /// How long work is kept from others that a killed run had begun
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) lease: Duration,
+    /// Only map suspects to their code: no repository is read and nothing is run
+    #[arg(long)]
+    pub(crate) only_triage: bool,
     /// A folder of Rego rules on top of the shipped ones
     #[arg(long, value_name = "DIR")]
     pub(crate) policy: Option<PathBuf>,

@@ -49,8 +49,10 @@ pub(crate) fn run(args: &Run, out: &mut Out) -> Result<Exit, Failure> {
         lease: args.lease,
         retry: Retry { budget: args.attempts, ..Retry::default() },
     };
-    let workshop = workshop(args)?;
-    let mut worker = Worker::new(settings, signer, StdRng::from_os_rng()).with_workshop(workshop);
+    let mut worker = Worker::new(settings, signer, StdRng::from_os_rng());
+    if !args.only_triage {
+        worker = worker.with_workshop(workshop(args)?);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(course(args, &mut store, &mut worker))?;
     if args.json {

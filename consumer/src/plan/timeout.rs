@@ -1,5 +1,6 @@
 //! Recipe `timeout_within_deadline`: a timeout that outlives the caller wastes work that nobody waits for.
 
+use super::load::Storm;
 use super::needs::overrun;
 use super::place::{find, words_of};
 use super::{Found, draft_of_setting};
@@ -15,6 +16,9 @@ const ROOM: f64 = 1.5;
 pub(super) fn within_deadline(context: &Context) -> Found {
     let request = &context.request;
     let caller = overrun(request).ok_or("no caller gives up before the suspect does")?;
+    if Storm::of(request).is_some() {
+        return Err("calls are repeated: a shorter timeout does not end that".into());
+    }
     let suspect = &request.suspect_ref.entity.service;
     let outgoing = request.telemetry_summary.load.iter().find(|load| load.from == *suspect);
     let callee = outgoing.map_or("", |load| load.to.as_str());

@@ -31,6 +31,16 @@ fn python() -> Result<&'static Python, String> {
     found.as_ref().map_err(Clone::clone)
 }
 
+/// Lets a command that begins with `python3` start the interpreter itself: what is in `PATH` may be a script that looks
+/// for it in a folder that is covered.
+pub(super) fn resolve(plan: &mut Plan) {
+    let named = plan.command.argv.first().is_some_and(|first| first == "python3" || first == "python");
+    if let (true, Ok(python)) = (named, python()) {
+        plan.command.argv[0] = python.program.clone().into_os_string();
+        plan.readable.extend(python.readable.iter().cloned());
+    }
+}
+
 pub(super) fn has_pytest() -> bool {
     python().is_ok_and(|python| python.pytest)
 }
@@ -53,10 +63,22 @@ pub(super) fn pytest(dir: &Path, outbox: &Path, only: Option<&[String]>) -> Resu
         if test.starts_with('-') {
             return Err(format!("'{test}' is no name of a test"));
         }
-        command.argv.push(test.into());
+        command.argv.push(placed(dir, test).into());
     }
     let read = move |_: &Outcome| report(&file).map_or_else(Results::default, |xml| junit::results(&xml, node_id));
     Ok(Plan { command, readable, read: Box::new(read) })
+}
+
+/// A test by a path that holds where pytest is started: it names files from the folder of its configuration, which may lie
+/// above.
+fn placed(dir: &Path, test: &str) -> String {
+    let (file, rest) = test.split_once("::").map_or((test, ""), |(file, rest)| (file, rest));
+    let above = dir.ancestors().skip(1).take(8).find(|above| above.join(file).is_file());
+    match above.filter(|_| !dir.join(file).is_file()) {
+        Some(above) if rest.is_empty() => above.join(file).display().to_string(),
+        Some(above) => format!("{}::{rest}", above.join(file).display()),
+        None => test.to_owned(),
+    }
 }
 
 /// The name by which pytest runs the test again: `tests/test_a.py::Class::test[1]`.
