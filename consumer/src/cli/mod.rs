@@ -1,6 +1,8 @@
 //! The command line: arguments, output and exit codes. It reads and ends as that of `backtrail` does.
 
 mod args;
+mod check;
+mod model;
 mod out;
 
 use std::process::ExitCode;
@@ -12,6 +14,8 @@ pub(crate) use args::{
     Abort, Approve, Cli, Command, DataDir, Dlq, DlqCommand, Doctor, Eval, LogFormat, PolicyCommand, Reject, Run, Show,
     Status, Submit, Verify,
 };
+pub(crate) use check::{ChangeKind, Check};
+pub(crate) use model::{Dialect, ModelArgs};
 pub(crate) use backtrail_exit::{Exit, Failure};
 pub(crate) use out::Out;
 

@@ -2,9 +2,11 @@
 
 mod abort;
 mod approve;
+mod check;
 mod dlq;
 mod doctor;
 mod eval;
+mod model;
 mod policy;
 mod run;
 mod show;
@@ -34,6 +36,7 @@ pub(crate) fn run(command: Command, out: &mut Out) -> Result<Exit, Failure> {
         Command::Reject(args) => approve::reject(&args, out),
         Command::Policy { command } => policy::run(&command, out),
         Command::Doctor(args) => doctor::run(&args, out),
+        Command::Check(args) => check::run(&args, out),
         Command::Eval(args) => eval::run(&args, out),
         Command::Keygen { file } => approve::keygen(&file, out),
         Command::Abort(args) => abort::run(&args, out),

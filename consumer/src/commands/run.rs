@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::now;
+use backtrail_redact::Redactor;
 use backtrail_sandbox::{Init, Limits, Sandbox};
 
 use crate::Error;
@@ -49,10 +50,12 @@ pub(crate) fn run(args: &Run, out: &mut Out) -> Result<Exit, Failure> {
         lease: args.lease,
         retry: Retry { budget: args.attempts, ..Retry::default() },
     };
-    let workshop = workshop(args)?;
-    let mut worker = Worker::new(settings, signer, StdRng::from_os_rng()).with_workshop(workshop);
+    let (model, redactor) = super::model::of(&args.model)?;
+    let workshop = workshop(args)?.with_redactor(redactor.clone());
+    let mut worker =
+        Worker::new(settings, signer, StdRng::from_os_rng()).with_workshop(workshop).with_model(model);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = runtime.block_on(course(args, &mut store, &mut worker))?;
+    let done = runtime.block_on(course(args, &redactor, &mut store, &mut worker))?;
     if args.json {
         out.json(&done)?;
     } else {
@@ -78,12 +81,17 @@ pub(crate) fn sandbox() -> Result<Sandbox, Failure> {
     Ok(Sandbox::new(Init::new(std::env::current_exe()?, [SANDBOX])))
 }
 
-async fn course(args: &Run, store: &mut Store, worker: &mut Worker) -> Result<Done, Failure> {
+async fn course(
+    args: &Run,
+    redactor: &Redactor,
+    store: &mut Store,
+    worker: &mut Worker,
+) -> Result<Done, Failure> {
     let mut stop = Stop { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? };
     let mut done = Done::default();
     let mut spool = None;
     loop {
-        let taken = match take(&args.spool, &mut spool, store) {
+        let taken = match take(&args.spool, &mut spool, redactor, store) {
             Ok(taken) => taken,
             Err(error) if args.once => return Err(error.into()),
             Err(error) => {
@@ -125,12 +133,12 @@ async fn course(args: &Run, store: &mut Store, worker: &mut Worker) -> Result<Do
     }
 }
 
-fn take(dir: &Path, spool: &mut Option<Spool>, store: &mut Store) -> Result<usize, Error> {
+fn take(dir: &Path, spool: &mut Option<Spool>, redactor: &Redactor, store: &mut Store) -> Result<usize, Error> {
     let mut open = match spool.take() {
         Some(open) => open,
         None => Spool::open(dir)?,
     };
-    let taken = take_in(&mut open, store, BATCH, now())?;
+    let taken = take_in(&mut open, store, redactor, BATCH, now())?;
     *spool = Some(open);
     Ok(taken)
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{now, read_at_most};
 use crate::cli::{Exit, Failure, Out, Submit};
+use crate::redaction;
 use crate::event::{Event, MOST_BYTES, enveloped};
 use crate::store::Store;
 
@@ -12,6 +13,8 @@ pub(crate) fn run(args: &Submit, out: &mut Out) -> Result<Exit, Failure> {
     let document = read_at_most(&args.file, MOST_BYTES as u64)?;
     let in_file = |refusal| anyhow::Error::new(refusal).context(format!("{}", args.file.display()));
     let bytes = enveloped(&document).map_err(in_file)?;
+    let redactor = redaction::with_denied(args.deny_values.as_deref(), &[]).map_err(Failure::config)?;
+    let bytes = crate::intake::clean(&redactor, bytes);
     let event = Event::parse(&bytes).map_err(in_file)?;
     let mut store = Store::open(&args.data.data_dir)?;
     let new = store.transact(|tx| tx.insert(&event.id, &bytes, now()))?;
