@@ -33,7 +33,7 @@ pub(crate) struct Check {
     /// What kind of change it is to be judged as
     #[arg(long, value_enum, default_value_t, value_name = "KIND")]
     pub(crate) kind: ChangeKind,
-    /// Do not run any tests: what they would say is then not judged, and nothing is allowed
+    /// Run no tests: judge by what can be seen without
     #[arg(long)]
     pub(crate) tests_off: bool,
     /// Most lines that it may change

@@ -71,6 +71,10 @@ fn workshop(args: &Run) -> Result<Workshop, Failure> {
         let aspect = serde_json::from_value(serde_json::Value::from(name.as_str()));
         sandbox.require.push(aspect.map_err(|error| Failure::usage(format!("--require-isolation: {error}"), ""))?);
     }
+    // What is secret and not in the data folder: the tests of a repository do not see it either.
+    for file in args.model.llm_key_file.iter().chain(&args.model.deny_values) {
+        sandbox.hidden.push(std::fs::canonicalize(file)?);
+    }
     let limits =
         Limits { wall: args.test_time, cpu: 2 * args.test_time, memory: args.test_memory << 20, ..Limits::default() };
     Ok(Workshop::open(&args.data.data_dir, sandbox, policy, limits)?)
