@@ -3,12 +3,12 @@
 
 mod llm;
 mod load;
+mod needs;
 mod place;
 mod pool;
 mod restore;
 mod retries;
 mod revert;
-mod signs;
 mod timeout;
 
 use crate::candidate::{Draft, FileEdit, LeftOut, Proposal};
