@@ -62,7 +62,7 @@ fn files(dir: &Path, into: &mut Vec<(String, Vec<u8>)>) {
 }
 
 /// A service with secrets in its code, its settings, its history and in what its tests say.
-fn planted(dir: &Path, honey: &Honey) -> (Shop, String) {
+fn planted(dir: &Path, honey: &Honey) -> (Shop, [String; 2]) {
     let shop = Shop::new(dir);
     let code = fs::read_to_string(shop.dir().join(BANK)).expect("there");
     let code = code.replace(
@@ -70,22 +70,23 @@ fn planted(dir: &Path, honey: &Honey) -> (Shop, String) {
         &format!("    config = settings(\"config.json\")\n    # {DENIED}\n    token = \"{}\"\n    settings(\"pool.json\")[\"pool_size\"]\n", honey.code),
     );
     shop.write(BANK, code);
+    // Beside the size of the pool stands a key: a difference there would show it.
     let pool = |size: u32| format!("{{\n  \"key\": \"{}\",\n  \"pool_size\": {size}\n}}\n", honey.configuration);
-    shop.write("payments/pool.json", pool(3));
+    shop.write("payments/pool.json", pool(30));
     let says = format!(
         "from payments import bank\n\n\ndef test_limit():\n    assert bank.settings(\"config.json\")[\"max_retries\"] != 1, \"{} {DENIED}\"\n",
         honey.code
     );
-    shop.write("payments/config.json", "{\n  \"max_retries\": 1,\n  \"backoff_ms\": 1\n}\n");
+    shop.write("tests/test_limit.py", says);
     shop.commit("First version");
     shop.raise_retries();
-    shop.write("payments/pool.json", pool(30));
-    shop.write("tests/test_limit.py", says);
     // The suspect's own code changes as well, so that the revert with its title is a candidate.
     let code = fs::read_to_string(shop.dir().join(BANK)).expect("there");
-    shop.write(BANK, code.replace("for attempt in range(config[\"max_retries\"] + 1)", "for attempt in range(1 + config[\"max_retries\"])"));
-    let commit = shop.commit(&format!("More retries with {} for {DENIED}", honey.message));
-    (shop, commit)
+    shop.write(BANK, code.replace("does not answer", "does not answer at all"));
+    let retries = shop.commit(&format!("More retries with {} for {DENIED}", honey.message));
+    shop.write("payments/pool.json", pool(3));
+    let pool = shop.commit("A smaller pool");
+    (shop, [retries, pool])
 }
 
 #[test]
@@ -93,11 +94,14 @@ fn planted_values_reach_no_model_no_journal_no_log_and_no_bundle() {
     let place = tempfile::tempdir().expect("a directory");
     let dir = place.path();
     let honey = Honey::new();
-    let (shop, commit) = planted(&dir.join("shop"), &honey);
+    let (shop, [retries, commit]) = planted(&dir.join("shop"), &honey);
     shop.own(dir);
     let mut request = about("i", &commit, &format!("help with {} and {DENIED}", honey.telemetry));
     request["telemetry_summary"]["log_motifs"] = json!([{ "level": "ERROR", "file": BANK, "count": 3,
-        "message": format!("retries of {} failed for {DENIED}", honey.telemetry) }]);
+        "message": format!("pool exhausted: {} failed for {DENIED}", honey.telemetry) }]);
+    let mut second = request["recent_changes"][0].clone();
+    second["sha"] = json!(retries);
+    request["recent_changes"].as_array_mut().expect("a list").push(second);
     request["a_later_version"] = json!({ "says": [honey.unknown_field, DENIED] });
     let mut future = request.clone();
     (future["schema_version"], future["id"]) = (json!("2.0"), json!("j-1"));
@@ -139,6 +143,8 @@ fn what_is_left_is_of_use(dir: &Path, honey: &Honey) {
     for part in [
         // A difference beside a secret is none to be kept, whoever made it.
         "its difference would show a secret: aws_access_key",
+        // The subject of a commit.
+        "More retries with [secret:aws_access_key] for [secret:denied]",
         // What a test says is kept without its values.
         "tests/test_limit.py::test_limit",
         "it holds a denied",
@@ -150,7 +156,7 @@ fn what_is_left_is_of_use(dir: &Path, honey: &Honey) {
         serde_json::from_slice(&fs::read(dir.join(path)).expect("there")).expect("JSON")
     };
     let request = bundle["request"].as_str().expect("the event");
-    assert!(request.contains("retries of [secret:aws_access_key] failed for [secret:denied]"), "{request}");
+    assert!(request.contains("pool exhausted: [secret:aws_access_key] failed for [secret:denied]"), "{request}");
     let verified = crate::support::consumer(dir, &["verify", shown["bundle"].as_str().expect("a path")]);
     assert!(verified.status.success(), "{}", text(&verified.stderr));
     let letters = json_of(dir, &["dlq", "list", "--json"]);
