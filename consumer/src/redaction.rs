@@ -106,7 +106,8 @@ fn candidate(redactor: &Redactor, mut candidate: Candidate) -> Candidate {
     let clean = |said: &mut String| *said = text(redactor, said);
     let proposal = &mut candidate.proposal;
     let mechanism = &mut proposal.mechanism;
-    for said in [&mut proposal.title, &mut proposal.risk, &mut proposal.undo, &mut mechanism.now, &mut mechanism.claim] {
+    for said in [&mut proposal.title, &mut proposal.risk, &mut proposal.undo, &mut mechanism.now, &mut mechanism.claim]
+    {
         clean(said);
     }
     proposal.why.iter_mut().chain(&mut proposal.computation).for_each(clean);
@@ -122,10 +123,12 @@ mod tests {
     #[test]
     fn an_event_without_secrets_is_kept_byte_for_byte_and_one_with_them_without_their_values() {
         let redactor = Redactor::new().with_denied(["moonlit-harbour"]).expect("a fair value");
-        let plain = br#"{ "id": "0d9c5f3e-1111-5222-8333-944444444444", "sha": "3f2504e04f8911d39a0c0305e82c3301b7a1c9de",
+        let plain =
+            br#"{ "id": "0d9c5f3e-1111-5222-8333-944444444444", "sha": "3f2504e04f8911d39a0c0305e82c3301b7a1c9de",
             "author": "Ann <ann@corp.example>", "n": 1661140434123456789 }"#;
         assert_eq!(event(&redactor, plain), None);
-        let text = format!(r#"{{"id": "i", "log": ["key {KEY} used"], "moonlit-harbour": {{"n": 1661140434123456789}}}}"#);
+        let text =
+            format!(r#"{{"id": "i", "log": ["key {KEY} used"], "moonlit-harbour": {{"n": 1661140434123456789}}}}"#);
         let clean = String::from_utf8(event(&redactor, text.as_bytes()).expect("changed")).expect("text");
         assert!(clean.contains("key [secret:aws_access_key] used") && clean.contains("1661140434123456789"), "{clean}");
         assert!(!clean.contains(KEY) && !clean.contains("moonlit"), "{clean}");

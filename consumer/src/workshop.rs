@@ -126,9 +126,11 @@ impl Workshop {
     /// Reads the code, or says what is missing of it.
     pub fn context(&self, request: &PatchRequest, mapping: &Mapping) -> Result<Result<Context, Missing>, Error> {
         let context = self.ground(request, mapping)?;
-        Ok(context.and_then(|context| {
-            if context.suspects.is_empty() { Err(Missing::PlaceInRepository) } else { Ok(context) }
-        }))
+        Ok(context.and_then(
+            |context| {
+                if context.suspects.is_empty() { Err(Missing::PlaceInRepository) } else { Ok(context) }
+            },
+        ))
     }
 
     /// The same for a patch that is there already: where the suspect is does not matter.

@@ -58,8 +58,8 @@ fn a_patch_with_many_faults_gets_all_reasons_at_once() {
     assert_eq!((code, &answer["allowed"]), (Some(1), &json!(false)));
     for (rule, part) in [
         ("size.noop", "1 hunks remove lines and add the same again"),
-        ("security.undefined_names", "payments/bank.py:21 uses jitter, which nothing defines"),
-        ("security.undefined_names", "payments/bank.py:21 uses backoff_base, which nothing defines"),
+        ("security.undefined_names", "payments/bank.py:22 uses jitter, which nothing defines"),
+        ("security.undefined_names", "payments/bank.py:22 uses backoff_base, which nothing defines"),
         ("tests.failing_before", "0 of 1 added tests fail on the old code"),
         ("tests.newly_failing", "tests/test_bank.py::test_it_asks_again passed before and fails now"),
         ("type.flag", "must be behind a flag"),
@@ -101,7 +101,10 @@ fn a_setting_passes_and_what_does_not_apply_or_holds_a_secret_does_not() {
     assert_eq!((code, &answer["reasons"][0]["by"]), (Some(1), &json!("apply")), "{answer:#}");
 
     let key = format!("AKIA{}", "ABCDEFGH23456723");
-    shop.write("payments/config.json", format!("{{\n  \"max_retries\": 2,\n  \"backoff_ms\": 1, \"k\": \"{key}\"\n}}\n"));
+    shop.write(
+        "payments/config.json",
+        format!("{{\n  \"max_retries\": 2,\n  \"backoff_ms\": 1, \"k\": \"{key}\"\n}}\n"),
+    );
     let (code, answer) = check(place.path(), &shop, &commit, &shop.patch(), &["--kind", "config", "--tests-off"]);
     assert_eq!(code, Some(1));
     assert!(says(&answer, "security.secrets", "holds a secret (aws_access_key)"), "{answer:#}");

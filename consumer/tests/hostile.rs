@@ -90,7 +90,10 @@ fn arm(shop: &Shop, outside: &Path) {
     symlink(outside.join("note"), shop.dir().join("payments/settings.json")).expect("a link");
     symlink("../../outside/note", shop.dir().join("tests/conftest.py")).expect("a link");
     shop.write(".gitattributes", "* filter=evil diff=evil merge=evil\n");
-    shop.write(".gitmodules", "[submodule \"x\"]\n\tpath = sub\n\turl = ext::sh -c touch% owned\n\tupdate = !touch owned\n");
+    shop.write(
+        ".gitmodules",
+        "[submodule \"x\"]\n\tpath = sub\n\turl = ext::sh -c touch% owned\n\tupdate = !touch owned\n",
+    );
     shop.write("payments/huge.py", vec![b'#'; 24 << 20]);
     let name = std::ffi::OsStr::from_bytes(b"payments/caf\xe9.py");
     fs::write(shop.dir().join(name), "x = 1\n").expect("writable");
@@ -104,9 +107,16 @@ fn arm(shop: &Shop, outside: &Path) {
 /// Switched on once the commits are made: what the owner of the repository runs is not what is tested here.
 fn load(shop: &Shop, outside: &Path) {
     let touch = format!("touch {}", outside.join("run").display());
-    for name in ["filter.evil.smudge", "filter.evil.clean", "diff.evil.command", "diff.evil.textconv",
-        "merge.evil.driver", "core.fsmonitor", "uploadpack.packObjectsHook", "core.sshCommand"]
-    {
+    for name in [
+        "filter.evil.smudge",
+        "filter.evil.clean",
+        "diff.evil.command",
+        "diff.evil.textconv",
+        "merge.evil.driver",
+        "core.fsmonitor",
+        "uploadpack.packObjectsHook",
+        "core.sshCommand",
+    ] {
         shop.git(&["config", name, &touch]);
     }
     for hook in fs::read_dir(shop.dir().join(".git/hooks")).expect("there").flatten() {

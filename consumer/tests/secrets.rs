@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::shop::{BANK, Shop, about, ask};
-use crate::stub::{Stub, edit};
+use crate::stub::{Stub, edits};
 use crate::support::{command, json_of, text};
 
 /// A value that has no shape; it is denied by name.
@@ -96,6 +96,8 @@ fn planted_values_reach_no_model_no_journal_no_log_and_no_bundle() {
     let honey = Honey::new();
     let (shop, [retries, commit]) = planted(&dir.join("shop"), &honey);
     shop.own(dir);
+    let planted = fs::read(shop.dir().join(BANK)).expect("there");
+    assert_eq!(honey.found(&planted), [&honey.code, DENIED], "what is planted is found where it is");
     let mut request = about("i", &commit, &format!("help with {} and {DENIED}", honey.telemetry));
     request["telemetry_summary"]["log_motifs"] = json!([{ "level": "ERROR", "file": BANK, "count": 3,
         "message": format!("pool exhausted: {} failed for {DENIED}", honey.telemetry) }]);
@@ -109,7 +111,7 @@ fn planted_values_reach_no_model_no_journal_no_log_and_no_bundle() {
     crate::support::queue(dir, &[format!("no event: {} {DENIED}", honey.dead).into_bytes()]);
     fs::write(dir.join("denied"), format!("{DENIED}\n")).expect("writable");
     // The model hands a value back that it never saw, which nobody but a hostile one would.
-    let stub = Stub::start(vec![("help with", edit(BANK, "import os\n", &format!("import os  # {DENIED}\n")))]);
+    let stub = Stub::start(vec![("help with", edits(&[(BANK, "import os\n", &format!("import os  # {DENIED}\n"))]))]);
     let url = stub.url();
     let run = ["run", "--once", "--json", "--max-age", "any", "--deny-values", "denied"];
     let model = ["--llm-url", &url, "--llm-model", "stub-1", "--llm-timeout", "20s"];

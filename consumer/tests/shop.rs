@@ -160,8 +160,7 @@ pub(crate) fn about(incident: &str, commit: &str, says: &str) -> Value {
     request["suspect_ref"]["entity"]["file"] = json!(BANK);
     request["recent_changes"] = json!([{ "file": "payments/config.json", "lines": "1-4", "sha": commit,
         "author": "Ann Author <ann@corp.example>", "ts": "2026-05-04T10:00:00Z" }]);
-    request["telemetry_summary"]["divergent_span"] =
-        json!({ "service": "payment", "operation": "charge", "error": "timeout after too many retries", "retries": 9.0 });
+    request["telemetry_summary"]["divergent_span"] = json!({ "service": "payment", "operation": "charge", "error": "timeout after too many retries", "retries": 9.0 });
     // Each request becomes ten calls, and the bank serves a hundred: one retry is what it can bear.
     request["telemetry_summary"]["load"] = json!([{ "from": "payment", "to": "bank", "seconds": 60.0, "requests": 45,
         "calls": 450, "errors": 350, "served": 100, "p95_ms": 300.0, "served_p95_ms": 400.0, "quiet_p95_ms": 60.0 }]);

@@ -97,12 +97,22 @@ fn read(stream: &mut TcpStream) -> Vec<u8> {
 
 /// An answer with one candidate.
 pub(crate) fn candidate(edits: &Value, tests: &Value) -> Reply {
-    let candidate = json!({ "title": "Back off", "why": "retries come at once", "mechanism": "attempts fall",
-        "risk": "slower answers", "edits": edits, "tests": tests });
-    Reply::Says(json!({ "candidates": [candidate] }).to_string())
+    answers(&[proposal(edits, tests)])
 }
 
-/// An answer that replaces one text.
-pub(crate) fn edit(path: &str, search: &str, replace: &str) -> Reply {
-    candidate(&json!([{ "path": path, "search": search, "replace": replace }]), &json!([]))
+/// An answer with a candidate for each replacement of one text by another in a file.
+pub(crate) fn edits(edits: &[(&str, &str, &str)]) -> Reply {
+    let one = |(path, search, replace): &(&str, &str, &str)| {
+        proposal(&json!([{ "path": path, "search": search, "replace": replace }]), &json!([]))
+    };
+    answers(&edits.iter().map(one).collect::<Vec<_>>())
+}
+
+fn proposal(edits: &Value, tests: &Value) -> Value {
+    json!({ "title": "Back off", "why": "retries come at once", "mechanism": "attempts fall",
+        "risk": "slower answers", "edits": edits, "tests": tests })
+}
+
+fn answers(candidates: &[Value]) -> Reply {
+    Reply::Says(json!({ "candidates": candidates }).to_string())
 }

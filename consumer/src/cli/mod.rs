@@ -14,9 +14,9 @@ pub(crate) use args::{
     Abort, Approve, Cli, Command, DataDir, Dlq, DlqCommand, Doctor, Eval, LogFormat, PolicyCommand, Reject, Run, Show,
     Status, Submit, Verify,
 };
+pub(crate) use backtrail_exit::{Exit, Failure};
 pub(crate) use check::{ChangeKind, Check};
 pub(crate) use model::{Dialect, ModelArgs};
-pub(crate) use backtrail_exit::{Exit, Failure};
 pub(crate) use out::Out;
 
 use crate::commands;

@@ -52,8 +52,7 @@ pub(crate) fn run(args: &Run, out: &mut Out) -> Result<Exit, Failure> {
     };
     let (model, redactor) = super::model::of(&args.model)?;
     let workshop = workshop(args)?.with_redactor(redactor.clone());
-    let mut worker =
-        Worker::new(settings, signer, StdRng::from_os_rng()).with_workshop(workshop).with_model(model);
+    let mut worker = Worker::new(settings, signer, StdRng::from_os_rng()).with_workshop(workshop).with_model(model);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(course(args, &redactor, &mut store, &mut worker))?;
     if args.json {
@@ -85,12 +84,7 @@ pub(crate) fn sandbox() -> Result<Sandbox, Failure> {
     Ok(Sandbox::new(Init::new(std::env::current_exe()?, [SANDBOX])))
 }
 
-async fn course(
-    args: &Run,
-    redactor: &Redactor,
-    store: &mut Store,
-    worker: &mut Worker,
-) -> Result<Done, Failure> {
+async fn course(args: &Run, redactor: &Redactor, store: &mut Store, worker: &mut Worker) -> Result<Done, Failure> {
     let mut stop = Stop { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? };
     let mut done = Done::default();
     let mut spool = None;

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{now, read_at_most};
 use crate::cli::{Exit, Failure, Out, Submit};
-use crate::redaction;
 use crate::event::{Event, MOST_BYTES, enveloped};
+use crate::redaction;
 use crate::store::Store;
 
 /// Runs the command. What cannot be used is refused here, where somebody sees it, and is no dead letter.

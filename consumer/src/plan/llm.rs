@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backtrail_code::{Index, IndexLimits, Language, parse, snippets};
 use backtrail_llm::{
-    Candidate, Limits, LlmError, NewFile, Outcome, Provider, Question, Snippet, SourceFile, SyntaxError, Transcript, ask,
+    Candidate, Limits, LlmError, NewFile, Outcome, Provider, Question, Snippet, SourceFile, SyntaxError, Transcript,
+    ask,
 };
 use backtrail_model::patch_request::{PatchRequest, Target};
 use backtrail_policy::{FileKind, kind_of};
@@ -184,8 +185,7 @@ fn lines(path: &str, text: &str, start: u32, end: u32) -> Snippet {
 /// The configuration that is shown, small files only: those that are suspected, then those that the code knows.
 fn configs(context: &Context) -> impl Iterator<Item = (&str, &str)> {
     let suspected = |path: &str| context.suspects.iter().any(|suspect| suspect.path == path);
-    let mut configs: Vec<_> =
-        context.configs.iter().filter(|config| config.text.len() <= MOST_CONFIG_BYTES).collect();
+    let mut configs: Vec<_> = context.configs.iter().filter(|config| config.text.len() <= MOST_CONFIG_BYTES).collect();
     configs.sort_by_key(|config| (!suspected(&config.path), config.path.as_str()));
     configs.into_iter().take(MOST_CONFIGS).map(|config| (config.path.as_str(), config.text.as_str()))
 }
