@@ -23,6 +23,7 @@ pub mod intake;
 pub mod journal;
 pub mod ownership;
 pub mod plan;
+pub mod redaction;
 pub mod retry;
 pub mod settings;
 pub mod state;

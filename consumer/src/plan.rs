@@ -1,6 +1,7 @@
 //! The planner: recipes, least risk first. A recipe looks at the request and the code and gives candidates, or says why it
 //! has none. The same facts give the same plan.
 
+mod llm;
 mod load;
 mod needs;
 mod place;
@@ -14,6 +15,7 @@ use crate::candidate::{Draft, FileEdit, LeftOut, Proposal};
 use crate::context::Context;
 use crate::settings;
 
+pub use llm::Model;
 use place::Place;
 
 /// What a recipe comes to: candidates, or why there are none.

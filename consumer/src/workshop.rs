@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use backtrail_model::ownership::Ownership;
 use backtrail_model::patch_request::PatchRequest;
 use backtrail_policy::{Decision, Input, Policy, Stage};
+use backtrail_redact::Redactor;
 use backtrail_sandbox::git::{Diff, Mirror, Worktree};
 use backtrail_sandbox::{Error as SandboxError, Limits, Sandbox, TreePath};
 
@@ -18,6 +19,7 @@ use crate::context::Context;
 use crate::error::{During, Error};
 use crate::facts::{self, Changed};
 use crate::journal::digest;
+use crate::redaction;
 use crate::triage::{Mapping, Missing};
 
 pub use prove::{Baseline, Evidence};
@@ -37,6 +39,8 @@ pub struct Workshop {
     scratch: PathBuf,
     sandbox: Sandbox,
     policy: Policy,
+    /// Finds what is not to be written down.
+    redactor: Redactor,
     /// Limits of one run of a suite of tests.
     limits: Limits,
     /// Results of the tests of a commit without any patch: the same for all candidates.
@@ -92,7 +96,26 @@ impl Workshop {
             std::fs::create_dir_all(folder).during("create", folder)?;
         }
         sandbox.hidden.push(std::fs::canonicalize(dir).during("open", dir)?);
-        Ok(Self { mirrors, scratch, sandbox, policy, limits, baselines: RefCell::default() })
+        let redactor = Redactor::new();
+        Ok(Self { mirrors, scratch, sandbox, policy, redactor, limits, baselines: RefCell::default() })
+    }
+
+    /// The same with another idea of what is not to be written down.
+    #[must_use]
+    pub fn with_redactor(mut self, redactor: Redactor) -> Self {
+        self.redactor = redactor;
+        self
+    }
+
+    /// Finds what is not to be written down.
+    pub const fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    /// A document fit to be kept: its texts come from code and tests.
+    pub fn document(&self, content: &impl serde::Serialize) -> Vec<u8> {
+        let value = serde_json::to_value(content).unwrap_or_default();
+        serde_json::to_vec_pretty(&redaction::document(&self.redactor, value)).unwrap_or_default()
     }
 
     /// The policy that is in force.
@@ -102,6 +125,16 @@ impl Workshop {
 
     /// Reads the code, or says what is missing of it.
     pub fn context(&self, request: &PatchRequest, mapping: &Mapping) -> Result<Result<Context, Missing>, Error> {
+        let context = self.ground(request, mapping)?;
+        Ok(context.and_then(
+            |context| {
+                if context.suspects.is_empty() { Err(Missing::PlaceInRepository) } else { Ok(context) }
+            },
+        ))
+    }
+
+    /// The same for a patch that is there already: where the suspect is does not matter.
+    pub fn ground(&self, request: &PatchRequest, mapping: &Mapping) -> Result<Result<Context, Missing>, Error> {
         let mirror = Mirror::of(&mapping.repository, &self.mirrors)?;
         let commit = match mirror.resolve(&mapping.commit) {
             Ok(commit) => commit,
@@ -110,8 +143,7 @@ impl Workshop {
             }
             Err(error) => return Err(error.into()),
         };
-        let context = Context::read(request, mapping, mirror, commit)?;
-        Ok(if context.suspects.is_empty() { Err(Missing::PlaceInRepository) } else { Ok(context) })
+        Ok(Ok(Context::read(request, mapping, mirror, commit)?))
     }
 
     /// Makes the difference of a draft.
@@ -172,8 +204,10 @@ impl Workshop {
     }
 
     fn judge(&self, input: &Input) -> Judged {
-        let bytes = serde_json::to_vec_pretty(input).unwrap_or_default();
-        Judged { decision: self.policy.decide(input), input: bytes }
+        // What is kept is what was asked: a text in it that holds a secret is replaced before both.
+        let asked = redaction::document(&self.redactor, serde_json::to_value(input).unwrap_or_default());
+        let bytes = serde_json::to_vec_pretty(&asked).unwrap_or_default();
+        Judged { decision: self.policy.decide(&asked), input: bytes }
     }
 
     fn input(
@@ -204,7 +238,7 @@ impl Workshop {
             },
             patch: facts::patch(proposal, &mapping.repository, commit),
             diff: facts::diff(&applied.patch, &digest(&applied.patch), &applied.diff, &changed),
-            code: facts::code(proposal, &changed),
+            code: facts::code(proposal, &changed, &self.redactor),
             tests: evidence.map(|evidence| evidence.tests(&changed)),
             golden: backtrail_policy::Golden { assertions_added: 0 },
             observability: facts::observability(proposal, &required(proposal), &changed),
@@ -244,6 +278,21 @@ impl Drop for Workshop {
 }
 
 impl Applied {
+    /// Paths of the files that it touches.
+    pub fn paths(&self) -> Vec<String> {
+        self.diff.files.iter().map(|file| file.path.to_string()).collect()
+    }
+
+    /// Lines added and removed.
+    pub fn lines(&self) -> u64 {
+        self.diff.files.iter().map(|file| file.added + file.removed).sum()
+    }
+
+    /// Texts of the files with it, by their paths.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts.iter().filter_map(|(path, _, after)| Some((path.as_str(), after.as_deref()?)))
+    }
+
     fn changed(&self) -> Vec<Changed<'_>> {
         let files = self.diff.files.iter().zip(&self.texts);
         files

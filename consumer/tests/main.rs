@@ -1,8 +1,14 @@
 //! Black-box tests: they start the built binary, kill it, and read back what it wrote.
 #![allow(missing_docs, reason = "a test")]
 
+mod check;
 mod cli;
 mod crash;
 mod evidence;
 mod patch;
+mod hostile;
+mod model;
+mod secrets;
+mod shop;
+mod stub;
 mod support;

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::check::Check;
+use super::model::ModelArgs;
+
 /// Takes patch requests from backtrail's queue, decides on them, and leaves signed evidence.
 #[derive(Parser, Debug)]
 #[command(name = "backtrail-consumer", version, max_term_width = 100, disable_help_subcommand = true)]
@@ -60,6 +63,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Repair the demo shop: what `backtrail demo --patch` runs behind its verdict
     Demo(Demo),
+    /// Judge a patch of anybody by the gates that a candidate passes, and name every reason against it
+    Check(Check),
     /// Measure the recipes on services with seeded defects
     Eval(Eval),
     /// Make a key for an approver; prints the public half
@@ -121,6 +126,8 @@ pub(crate) struct Run {
     /// Refuse to run tests that this cannot keep from the network (`network`), the files (`read_only`), ...
     #[arg(long, value_name = "ASPECT", value_delimiter = ',')]
     pub(crate) require_isolation: Vec<String>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
     /// Attempts before work becomes a dead letter
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) attempts: u32,
@@ -137,6 +144,9 @@ pub(crate) struct Run {
 pub(crate) struct Submit {
     /// A patch request, or a `CloudEvent` with one (or with the state of an incident), as JSON
     pub(crate) file: PathBuf,
+    /// Values that are never kept, one a line; secrets of a known shape never are
+    #[arg(long, value_name = "FILE")]
+    pub(crate) deny_values: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) data: DataDir,
     /// Print {"event", "new"}
@@ -385,7 +395,7 @@ fn parse_age(text: &str) -> Result<Age, String> {
 }
 
 /// A whole number with its unit, as in pipeline.yaml.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let shape = "write a whole number and a unit: 500ms, 30s, 15m, 24h or 7d";
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);

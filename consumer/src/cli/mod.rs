@@ -1,6 +1,8 @@
 //! The command line: arguments, output and exit codes. It reads and ends as that of `backtrail` does.
 
 mod args;
+mod check;
+mod model;
 mod out;
 
 use std::process::ExitCode;
@@ -13,6 +15,8 @@ pub(crate) use args::{
     Show, Status, Submit, Verify,
 };
 pub(crate) use backtrail_exit::{Exit, Failure};
+pub(crate) use check::{ChangeKind, Check};
+pub(crate) use model::{Dialect, ModelArgs};
 pub(crate) use out::Out;
 
 use crate::commands;

@@ -3,9 +3,11 @@
 mod abort;
 mod approve;
 mod demo;
+mod check;
 mod dlq;
 mod doctor;
 mod eval;
+mod model;
 mod policy;
 mod run;
 mod show;
@@ -36,6 +38,7 @@ pub(crate) fn run(command: Command, out: &mut Out) -> Result<Exit, Failure> {
         Command::Policy { command } => policy::run(&command, out),
         Command::Doctor(args) => doctor::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
+        Command::Check(args) => check::run(&args, out),
         Command::Eval(args) => eval::run(&args, out),
         Command::Keygen { file } => approve::keygen(&file, out),
         Command::Abort(args) => abort::run(&args, out),
