@@ -23,6 +23,7 @@ pub mod intake;
 pub mod journal;
 pub mod ownership;
 pub mod plan;
+pub mod report;
 pub mod retry;
 pub mod settings;
 pub mod state;
