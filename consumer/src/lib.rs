@@ -24,6 +24,7 @@ pub mod journal;
 pub mod ownership;
 pub mod plan;
 pub mod redaction;
+pub mod report;
 pub mod retry;
 pub mod settings;
 pub mod state;

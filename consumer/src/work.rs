@@ -25,6 +25,7 @@ use crate::journal::Chain;
 use crate::ownership;
 use crate::plan::Model;
 use crate::redaction;
+use crate::report::{Case, Outbox, trace};
 use crate::retry::Retry;
 use crate::state::State;
 use crate::step::Step;
@@ -63,6 +64,10 @@ pub struct Worker {
     workshop: Option<Workshop>,
     /// Whom to ask beside the recipes.
     model: Option<Model>,
+    /// Asked before each entry, because a step may take minutes; without one, all of a call's entries have one time.
+    clock: Option<fn() -> UnixNano>,
+    /// Where traces of ended remediations go.
+    outbox: Option<Outbox>,
 }
 
 /// A step, and what is kept beside the journal for it.
@@ -91,7 +96,7 @@ pub enum Worked {
 impl Worker {
     /// A worker with a source of randomness for its waits.
     pub const fn new(settings: Settings, signer: Signer, random: StdRng) -> Self {
-        Self { settings, signer, random, workshop: None, model: None }
+        Self { settings, signer, random, workshop: None, model: None, clock: None, outbox: None }
     }
 
     /// The same with a place to make patches in.
@@ -104,6 +109,25 @@ impl Worker {
     #[must_use]
     pub fn with_model(self, model: Option<Model>) -> Self {
         Self { model, ..self }
+    }
+
+    /// The same with a clock for the times of journal entries.
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> UnixNano) -> Self {
+        Self { clock: Some(clock), ..self }
+    }
+
+    /// The same with a place to send traces to.
+    #[must_use]
+    pub fn with_outbox(self, outbox: Option<Outbox>) -> Self {
+        Self { outbox, ..self }
+    }
+
+    /// Waits a little for traces that are not sent yet.
+    pub fn finish(&mut self) {
+        if self.outbox.take().is_some_and(|outbox| !outbox.finish()) {
+            tracing::warn!("some traces of remediations are not sent: the receiver is too slow");
+        }
     }
 
     /// Finds what is not to be written down.
@@ -149,6 +173,7 @@ impl Worker {
             return Err(Error::IllegalStep("a remediation of what is no request".into()));
         };
         while !chain.remediation.state.is_terminal() {
+            let now = self.time(now);
             let Some(step) = self.next_step(store, lease, &chain, &request, now)? else {
                 return store.transact(|tx| tx.rest(lease, self.look_again(&request, now)));
             };
@@ -157,11 +182,29 @@ impl Worker {
                 for artifact in &step.artifacts {
                     tx.keep(&row.id, artifact)?;
                 }
-                tx.append(lease, &row.id, &step.step, now)
+                tx.append(lease, &row.id, &step.step, self.time(now))
             })?;
         }
-        self.seal(store, lease, &row.id, &chain, now)?;
-        store.transact(|tx| tx.settle(lease))
+        self.seal(store, lease, &row.id, &chain, self.time(now))?;
+        store.transact(|tx| tx.settle(lease))?;
+        self.tell(store, &row.id);
+        Ok(())
+    }
+
+    fn time(&self, begun: UnixNano) -> UnixNano {
+        self.clock.map_or(begun, |clock| clock().max(begun))
+    }
+
+    /// Hands the trace of an ended remediation out. The work is done: nothing here can fail it.
+    fn tell(&self, store: &mut Store, id: &str) {
+        let Some(outbox) = &self.outbox else { return };
+        let told = Case::read(store, id).and_then(|case| match outbox.offer(&trace::of(&case)) {
+            Ok(()) => Ok(()),
+            Err(_) => store.transact(|tx| tx.count("trace_dropped")),
+        });
+        if let Err(error) = told {
+            tracing::warn!(%error, id, "the trace of a remediation is not sent");
+        }
     }
 
     /// What follows for a remediation that has not ended; nothing while it waits.

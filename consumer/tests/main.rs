@@ -11,4 +11,5 @@ mod model;
 mod secrets;
 mod shop;
 mod stub;
+mod report;
 mod support;

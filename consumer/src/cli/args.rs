@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Status(Status),
     /// Show a remediation with its journal
     Show(Show),
+    /// Tell a remediation from its journal: a draft of a postmortem, or a trace; or measure all of them
+    Report(Report),
     /// Approve a verified candidate: sign for its diff, and open the gate confirm-patch
     Approve(Approve),
     /// Say no to the candidates of a remediation
@@ -131,6 +133,9 @@ pub(crate) struct Run {
     /// Attempts before work becomes a dead letter
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) attempts: u32,
+    /// Post the trace of each ended remediation to this OTLP receiver, best effort (http://127.0.0.1:4318)
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
     /// Take what is there, work until nothing is due, and end
     #[arg(long)]
     pub(crate) once: bool,
@@ -174,6 +179,41 @@ pub(crate) struct Show {
     /// Print the remediation, its journal, the path of its bundle and the public key as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `backtrail-consumer report`.
+#[derive(Args, Debug)]
+pub(crate) struct Report {
+    /// Its id, or the beginning of it
+    #[arg(required_unless_present = "metrics", conflicts_with = "metrics")]
+    pub(crate) id: Option<String>,
+    /// How the report is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", conflicts_with_all = ["metrics", "json", "trace"])]
+    pub(crate) format: Format,
+    /// Write it to a file, not to stdout
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print it as an OpenTelemetry trace, OTLP/JSON
+    #[arg(long, conflicts_with_all = ["metrics", "json"])]
+    pub(crate) trace: bool,
+    /// Measure all remediations: states, times, false suggestions, sizes of patches
+    #[arg(long)]
+    pub(crate) metrics: bool,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+    /// Print the report or the measures as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// For a repository or a wiki.
+    #[default]
+    Markdown,
+    /// One page that needs nothing else.
+    Html,
 }
 
 /// `backtrail-consumer approve`.

@@ -9,6 +9,7 @@ mod doctor;
 mod eval;
 mod model;
 mod policy;
+mod report;
 mod run;
 mod show;
 mod status;
@@ -33,6 +34,7 @@ pub(crate) fn run(command: Command, out: &mut Out) -> Result<Exit, Failure> {
         Command::Submit(args) => submit::run(&args, out),
         Command::Status(args) => status::run(&args, out),
         Command::Show(args) => show::run(&args, out),
+        Command::Report(args) => report::run(&args, out),
         Command::Approve(args) => approve::approve(&args, out),
         Command::Reject(args) => approve::reject(&args, out),
         Command::Policy { command } => policy::run(&command, out),

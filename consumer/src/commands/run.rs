@@ -17,6 +17,7 @@ use crate::cli::{Exit, Failure, Out, Run};
 use crate::evidence::Signer;
 use crate::intake::{Spool, take_in};
 use crate::ownership;
+use crate::report::Outbox;
 use crate::retry::Retry;
 use crate::store::Store;
 use crate::work::{Settings, Worked, Worker};
@@ -51,12 +52,16 @@ pub(crate) fn run(args: &Run, out: &mut Out) -> Result<Exit, Failure> {
         retry: Retry { budget: args.attempts, ..Retry::default() },
     };
     let (model, redactor) = super::model::of(&args.model)?;
-    let mut worker = Worker::new(settings, signer, StdRng::from_os_rng());
+    let outbox = args.otlp_endpoint.as_deref().map(|endpoint| Outbox::start(endpoint, &args.data.data_dir));
+    let outbox = outbox.transpose().map_err(|error| Failure::usage(format!("--otlp-endpoint: {error}"), ""))?;
+    let mut worker = Worker::new(settings, signer, StdRng::from_os_rng()).with_clock(now).with_outbox(outbox);
     if !args.only_triage {
         worker = worker.with_workshop(workshop(args)?.with_redactor(redactor.clone())).with_model(model);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = runtime.block_on(course(args, &redactor, &mut store, &mut worker))?;
+    let done = runtime.block_on(course(args, &redactor, &mut store, &mut worker));
+    worker.finish();
+    let done = done?;
     if args.json {
         out.json(&done)?;
     } else {
