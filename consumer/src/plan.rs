@@ -1,9 +1,12 @@
 //! The planner: recipes, least risk first. A recipe looks at the request and the code and gives candidates, or says why it
 //! has none. The same facts give the same plan.
 
+mod backoff;
+mod flags_file;
 mod load;
 mod place;
 mod pool;
+mod python;
 mod restore;
 mod retries;
 mod revert;
@@ -26,7 +29,7 @@ struct Recipe {
 }
 
 /// All recipes in the order in which their candidates are tried: what was there before, then settings, then code.
-const RECIPES: [Recipe; 7] = [
+const RECIPES: [Recipe; 8] = [
     Recipe { name: "revert", plan: revert::revert },
     Recipe { name: "flag", plan: restore::flag },
     Recipe { name: "restore_setting", plan: restore::setting },
@@ -34,6 +37,7 @@ const RECIPES: [Recipe; 7] = [
     Recipe { name: "retry_count", plan: retries::count },
     Recipe { name: "timeout_within_deadline", plan: timeout::within_deadline },
     Recipe { name: "pool_size", plan: pool::size },
+    Recipe { name: "backoff_jitter", plan: backoff::jitter },
 ];
 
 /// Most candidates of a plan.
