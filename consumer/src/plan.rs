@@ -2,6 +2,7 @@
 //! has none. The same facts give the same plan.
 
 mod backoff;
+mod deadline;
 mod flags_file;
 mod load;
 mod place;
@@ -29,7 +30,7 @@ struct Recipe {
 }
 
 /// All recipes in the order in which their candidates are tried: what was there before, then settings, then code.
-const RECIPES: [Recipe; 8] = [
+const RECIPES: [Recipe; 9] = [
     Recipe { name: "revert", plan: revert::revert },
     Recipe { name: "flag", plan: restore::flag },
     Recipe { name: "restore_setting", plan: restore::setting },
@@ -38,6 +39,7 @@ const RECIPES: [Recipe; 8] = [
     Recipe { name: "timeout_within_deadline", plan: timeout::within_deadline },
     Recipe { name: "pool_size", plan: pool::size },
     Recipe { name: "backoff_jitter", plan: backoff::jitter },
+    Recipe { name: "deadline", plan: deadline::missing },
 ];
 
 /// Most candidates of a plan.

@@ -204,7 +204,7 @@ impl Workshop {
             },
             patch: facts::patch(proposal, &mapping.repository, commit),
             diff: facts::diff(&applied.patch, &digest(&applied.patch), &applied.diff, &changed),
-            code: facts::code(proposal, &changed),
+            code: facts::code(proposal, &changed, &context.sources),
             tests: evidence.map(|evidence| evidence.tests(&changed)),
             golden: backtrail_policy::Golden { assertions_added: 0 },
             observability: facts::observability(proposal, &required(proposal), &changed),

@@ -1,5 +1,6 @@
 //! Python for recipes that change code: matching on the tree and edits that keep the file's own style.
 
+mod generated;
 mod imports;
 mod instruments;
 mod subject;
@@ -11,6 +12,7 @@ use backtrail_code::{Language, Parsed};
 
 use crate::context::{Context, Suspect};
 
+pub(super) use generated::{body, place_of, split_imports};
 pub(super) use imports::{module_of, with_imports};
 pub(super) use instruments::Instruments;
 pub(super) use subject::Subject;

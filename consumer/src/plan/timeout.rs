@@ -75,7 +75,7 @@ pub(super) fn within_deadline(context: &Context) -> Found {
 }
 
 /// The caller that gives up before the suspect is done.
-fn impatient(request: &PatchRequest) -> Option<&EdgeLoad> {
+pub(super) fn impatient(request: &PatchRequest) -> Option<&EdgeLoad> {
     let suspect = &request.suspect_ref.entity.service;
     request.telemetry_summary.load.iter().find(|load| {
         let fails = load.errors as f64 >= GIVES_UP * load.calls as f64 && load.errors > 0;

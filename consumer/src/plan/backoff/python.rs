@@ -170,10 +170,15 @@ fn is_retry(parsed: &backtrail_code::Parsed, node: Node<'_>) -> bool {
     }
 }
 
-fn is_endless(parsed: &backtrail_code::Parsed, node: Node<'_>) -> bool {
+fn never_false(parsed: &backtrail_code::Parsed, node: Node<'_>) -> bool {
     let condition = node.child_by_field_name("condition").map(|condition| parsed.text_of(condition));
+    matches!(condition, Some("True" | "1"))
+}
+
+/// Whether only success ends a loop.
+fn is_endless(parsed: &backtrail_code::Parsed, node: Node<'_>) -> bool {
     let leaves = |inner: &Node<'_>| matches!(inner.kind(), "break_statement" | "raise_statement");
-    matches!(condition, Some("True" | "1")) && !own(node).iter().any(leaves)
+    never_false(parsed, node) && !own(node).iter().any(leaves)
 }
 
 /// The variable of `for NAME in range(ONE ARGUMENT)`.
@@ -215,14 +220,13 @@ fn exit_of(target: &Target<'_>, node: Node<'_>, handler: &[Node<'_>]) -> Result<
         }
         return Ok(text.to_owned());
     }
-    let endless = is_endless(target.parsed, node);
     let follows = node.next_named_sibling().is_some_and(|next| next.kind() != "comment");
-    match (endless, follows) {
-        // Nothing comes after a loop that never ends: its callers see the exception itself.
-        (true, _) => Ok("raise".into()),
-        (false, true) if node.kind() == "for_statement" => Ok("break".into()),
-        _ => Err("it is not clear what happens when it gives up".into()),
+    if never_false(target.parsed, node) {
+        // What comes after such a loop relies on its success: its callers see the exception itself.
+        return Ok("raise".into());
     }
+    // The same as when the loop has run out.
+    if follows { Ok("break".into()) } else { Err("it is not clear what happens when it gives up".into()) }
 }
 
 /// A pause that is a statement of its own.
@@ -355,4 +359,144 @@ _backoff = _Backoff()
 
 "#
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use backtrail_code::{Language, parse};
+
+    use super::*;
+
+    const PLAIN: &str = "\
+import time
+
+
+def ask(url):
+    for attempt in range(5):
+        try:
+            return send(url)
+        except (TimeoutError, OSError) as error:
+            failure = error
+            if attempt == 4:
+                break
+            time.sleep(0.1)
+    raise Gone from failure
+";
+    const ENDLESS: &str = "\
+import time
+
+class Rates:
+\tdef ask(self, url):
+\t\twhile True:
+\t\t\ttry:
+\t\t\t\tanswer = self.send(url)
+\t\t\t\treturn answer
+\t\t\texcept ConnectionError:
+\t\t\t\tlog.info('again')
+";
+
+    fn with<T>(text: &str, look: impl FnOnce(&Target<'_>) -> T) -> T {
+        let parsed = parse(Language::Python, text).expect("parses");
+        assert!(parsed.errors().is_empty(), "{text}");
+        look(&Target { path: "a.py", parsed: &parsed, place: 0 })
+    }
+
+    fn change(text: &str) -> Result<String, String> {
+        let instruments = Instruments {
+            client: "flags.client".into(),
+            client_import: String::new(),
+            span: "telemetry.current_span()".into(),
+            counter: "telemetry.counter".into(),
+            log: "log".into(),
+            imports: BTreeSet::new(),
+            setup: String::new(),
+        };
+        let values = Values {
+            flag: "f".into(),
+            callee: "bank".into(),
+            counter: "a.bank".into(),
+            base_s: 0.1,
+            cap_s: 0.4,
+            retries: 2,
+            share: "0.1".into(),
+            burst: 10,
+        };
+        with(text, |target| edited(target, &Retry::find(target)?, &instruments, &values))
+    }
+
+    #[test]
+    fn a_counted_loop_is_guarded_and_its_pause_replaced() {
+        let retry = with(PLAIN, Retry::find).expect("a retry loop");
+        assert_eq!((retry.line, retry.exit.as_str(), retry.bounded), (5, "break", true));
+        assert_eq!((retry.sends.as_str(), retry.catches.as_deref()), ("send", Some("TimeoutError")));
+        let changed = change(PLAIN).expect("changed");
+        let expected = "\
+    spread_out = _backoff.begins()
+    for attempt in range(5):
+        try:
+            return send(url)
+        except (TimeoutError, OSError) as error:
+            failure = error
+            if attempt == 4:
+                break
+            if spread_out and not _backoff.allows(attempt):
+                break
+            time.sleep(_backoff.pause_s(attempt) if spread_out else 0.1)
+    raise Gone from failure
+";
+        assert!(changed.ends_with(expected), "{changed}");
+        assert!(changed.starts_with("import random\nimport threading\nimport time\n"), "{changed}");
+        assert!(parse(Language::Python, changed).expect("parses").errors().is_empty());
+    }
+
+    #[test]
+    fn an_endless_loop_is_given_a_count_and_an_end_in_the_style_of_the_file() {
+        let changed = change(ENDLESS).expect("changed");
+        let expected = "\
+\t\tspread_out = _backoff.begins()
+\t\tsent_again = 0
+\t\twhile True:
+\t\t\ttry:
+\t\t\t\tanswer = self.send(url)
+\t\t\t\treturn answer
+\t\t\texcept ConnectionError:
+\t\t\t\tif spread_out and not _backoff.allows(sent_again):
+\t\t\t\t\traise
+\t\t\t\tlog.info('again')
+\t\t\t\tif spread_out:
+\t\t\t\t\ttime.sleep(_backoff.pause_s(sent_again))
+\t\t\t\tsent_again += 1
+";
+        assert!(changed.ends_with(expected), "{changed}");
+        assert!(changed.contains("\tdef begins(self):\n\t\t\"\"\"A request"), "{changed}");
+        let windows = change(&PLAIN.replace('\n', "\r\n")).expect("changed");
+        assert!(windows.replace("\r\n", "").find('\n').is_none(), "line ends are kept");
+    }
+
+    #[test]
+    fn what_is_not_a_plain_retry_loop_is_refused_with_the_reason() {
+        for (from, to, why) in [
+            ("time.sleep(0.1)", "time.sleep(random.random())", "chance"),
+            ("time.sleep(0.1)", "time.sleep(delay(attempt))", "computed elsewhere"),
+            ("time.sleep(0.1)", "if attempt > 1:\n                time.sleep(0.1)", "not between two attempts"),
+            ("time.sleep(0.1)", "time.sleep(0.1)\n            time.sleep(0.2)", "several times"),
+            ("            time.sleep(0.1)\n", "            continue\n", "'continue'"),
+            ("            time.sleep(0.1)\n", "            raise\n", "no loop that tries again"),
+            ("range(5)", "banks", "no loop that tries again"),
+            ("            return send(url)", "            x = 1\n            return send(url)", "begin with a call"),
+            ("    raise Gone from failure", "    else:\n        raise Gone from failure", "'else'"),
+            ("return send(url)", "return clients[0].send(url)", "cannot be replaced"),
+            ("def ask", "async def ask", "asynchronous"),
+        ] {
+            let text = PLAIN.replace(from, to);
+            assert_ne!(text, PLAIN, "{from}");
+            let found = with(&text, Retry::find);
+            let why = if why == "chance" { "'random' has a part in it" } else { why };
+            assert!(found.as_ref().is_err_and(|reason| reason.contains(why)), "{to}: {found:?}");
+        }
+        let twice = PLAIN.replace("    raise Gone", "    for n in range(2):\n        try:\n            send(url)\n        except OSError:\n            time.sleep(1)\n    raise Gone");
+        assert!(with(&twice, Retry::find).is_err_and(|why| why.contains("several loops")));
+        let all = ENDLESS.replace("except ConnectionError:", "except Exception:");
+        assert!(with(&all, Retry::find).is_err_and(|why| why.contains("for ever")));
+    }
 }

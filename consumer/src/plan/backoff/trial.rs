@@ -1,11 +1,9 @@
 //! The generated test: bounded attempts, and pauses that differ, grow and have an end. It asks for behaviour alone, so the
 //! old code fails it by what it does.
 
-use std::collections::BTreeSet;
-
 use super::Values;
 use super::python::Retry;
-use crate::plan::python::{Instruments, Subject, Target};
+use crate::plan::python::{Instruments, Subject, Target, body, place_of, split_imports};
 
 /// Its tests.
 pub(super) const TESTS: [&str; 2] =
@@ -94,11 +92,11 @@ RETRIES, BASE_S, CAP_S = {retries}, {base_s}, {cap_s}
 SHARE, BURST = {share}, {burst}
 
 
-{support}def build():
+{support}def _build():
     """As in {file}."""
 {build}
 
-def send(subject):
+def _send(subject):
     """One request, as in {file}."""
 {call}
 
@@ -107,7 +105,8 @@ class Trial:
 
     def __init__(self, monkeypatch):
         self.on, self.fails, self.attempts, self.pauses = True, True, 0, []
-        subject = self.subject = build()
+        subject = self.subject = _build()
+        self.answer = mock.MagicMock()
         monkeypatch.setattr({client}, "get_boolean_value", self.flag)
         monkeypatch.setattr({sends_on}, "{sends_name}", self.transport)
         monkeypatch.setattr({sleep_on}, "{sleep_name}", lambda seconds: self.pauses.append(seconds))
@@ -121,13 +120,13 @@ class Trial:
             pytest.fail("it tries again without an end")
         if self.fails:
             raise {error}("no answer")
-        return mock.MagicMock()
+        return self.answer
 
     def run(self, fails=True):
         """One request: how often it was tried, and the pauses between."""
         self.fails, self.attempts, self.pauses = fails, 0, []
         try:
-            send(self.subject)
+            _send(self.subject)
         except Exception:
             pass  # giving up is right, and how is tested elsewhere
         return self.attempts, self.pauses
@@ -159,39 +158,6 @@ def test_retries_of_many_requests_stay_within_a_share(monkeypatch):
 "#,
         name = target.qualified(),
     ))
-}
-
-/// Statements of a function; the last one gets a word before it.
-fn body(lines: &[String], last: &str) -> String {
-    let end = lines.len().saturating_sub(1);
-    let line = |(n, line): (usize, &String)| format!("    {}{line}\n", if n == end { last } else { "" });
-    lines.iter().enumerate().map(line).collect()
-}
-
-/// The object and the attribute by which a test replaces what the suspect calls.
-fn place_of(callee: &str, on_object: bool) -> (String, String) {
-    let (holder, name) = callee.rsplit_once('.').unwrap_or(("", callee));
-    let on = match holder.strip_prefix("self").filter(|rest| on_object && (rest.is_empty() || rest.starts_with('.'))) {
-        Some(rest) => format!("subject{rest}"),
-        None if holder.is_empty() => "suspect".to_owned(),
-        None => format!("suspect.{holder}"),
-    };
-    (on, name.to_owned())
-}
-
-/// Imports of the standard library, then the others.
-fn split_imports(imports: &BTreeSet<String>, own: &[&str]) -> (String, String) {
-    let standard = |line: &&String| {
-        let module = line.split(' ').nth(1).unwrap_or_default().split('.').next().unwrap_or_default();
-        ["contextlib", "json", "threading", "types", "socket", "io", "os", "logging"].contains(&module)
-    };
-    let mut plain: BTreeSet<String> = own.iter().map(|line| (*line).to_owned()).collect();
-    plain.extend(imports.iter().filter(|line| line.starts_with("import ")).filter(standard).cloned());
-    let given = |line: &&String| !plain.contains(*line) && *line != "import pytest";
-    let from: String = imports.iter().filter(given).map(|line| format!("{line}\n")).collect();
-    let mut sorted: Vec<String> = plain.iter().cloned().collect();
-    sorted.sort_by_key(|line| (line.starts_with("from "), line.clone()));
-    (sorted.iter().map(|line| format!("{line}\n")).collect(), from)
 }
 
 /// The exception that the transport fails with, as the test names it.
