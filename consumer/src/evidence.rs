@@ -7,6 +7,6 @@ mod bundle;
 mod dsse;
 mod key;
 
-pub use bundle::{Bundle, Decision, Invalid, MOST_BUNDLE_BYTES, Verified};
+pub use bundle::{Artifact, Bundle, Decision, Invalid, MOST_BUNDLE_BYTES, Verified};
 pub use dsse::{Envelope, PAYLOAD_TYPE, Signature};
 pub use key::{KEY_FILE, PUBLIC_FILE, PublicKey, Signer};

@@ -128,11 +128,7 @@ pub fn noop_hunks(patch: &str) -> u64 {
 }
 
 /// The part about the code. `sources` is the service's code before the patch.
-pub fn code(
-    proposal: &Proposal,
-    changed: &[Changed<'_>],
-    sources: &BTreeMap<String, Parsed>,
-) -> policy::Code {
+pub fn code(proposal: &Proposal, changed: &[Changed<'_>], sources: &BTreeMap<String, Parsed>) -> policy::Code {
     let (mut undefined, mut syntax_errors, mut api) = (Vec::new(), Vec::new(), BTreeSet::new());
     let (mut egress, mut secrets, mut pii) = (Vec::new(), Vec::new(), Vec::new());
     let mut dependencies = BTreeSet::new();

@@ -5,13 +5,13 @@ mod backoff;
 mod deadline;
 mod flags_file;
 mod load;
+mod needs;
 mod place;
 mod pool;
 mod python;
 mod restore;
 mod retries;
 mod revert;
-mod signs;
 mod timeout;
 
 use crate::candidate::{Draft, FileEdit, LeftOut, Proposal};

@@ -100,8 +100,7 @@ fn request(service: &str, file: &str, function: &str, load: &[Value]) -> PatchRe
     request["suspect_ref"]["entity"] =
         json!({ "kind": "function", "service": service, "name": function, "function": function, "file": file });
     request["code_context"]["functions"] = json!([function]);
-    request["code_context"]["files"] =
-        json!([{ "path": file, "snippet_start": 0, "snippet_end": 0, "content": "" }]);
+    request["code_context"]["files"] = json!([{ "path": file, "snippet_start": 0, "snippet_end": 0, "content": "" }]);
     request["telemetry_summary"]["load"] = json!(load);
     request["constraints"]["patch_must_be_guarded_by_flag"] = json!(format!("backtrail_fix_{service}"));
     request["budget"] = json!({ "max_lines": 200, "max_files": 5, "max_seconds": 1800 });
@@ -318,7 +317,8 @@ fn a_service_without_flags_and_telemetry_is_left_alone_with_the_reason() {
     let history = rates();
     let code = history.path().join("01-first/files");
     let bare = RATES.replace("    if flags.client.get_boolean_value('fx_fixed', False):\n      return 1.0\n", "");
-    let bare = bare.replace("from fx import flags, watch\n", "").replace("        watch.counter('fx.again').add(1)\n", "");
+    let bare =
+        bare.replace("from fx import flags, watch\n", "").replace("        watch.counter('fx.again').add(1)\n", "");
     std::fs::write(code.join("fx/rates.py"), bare).expect("written");
     let bench = Bench::new(history.path());
     let load = json!({ "from": "fx", "to": "provider", "seconds": 60.0, "requests": 300, "calls": 2400, "errors": 2300,

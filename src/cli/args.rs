@@ -114,11 +114,14 @@ pub(crate) struct Replay {
 /// `backtrail demo`.
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
+    /// Play the incident of the demo shop, and repair it: needs the repository, git, Python with pytest
+    #[arg(long)]
+    pub(crate) patch: bool,
     /// Where windows and the patch queue are written
     #[arg(long, default_value = "./backtrail-data/demo", value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
     /// Print the verdict document as JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "patch")]
     pub(crate) json: bool,
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The recording travels inside the binary, so the command works from any folder.
 
+mod patch;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -23,6 +25,9 @@ const LICENSE: &[u8] = include_bytes!("../../demo/incident/LICENSE");
 
 /// Runs the command.
 pub(crate) fn run(args: &Demo, out: &mut Out) -> Result<Exit, Failure> {
+    if args.patch {
+        return patch::run(&args.data_dir, out);
+    }
     let label: Label = serde_json::from_str(TRUTH).context("the label of the demo")?;
     let recording = args.data_dir.join("incident");
     forget(&args.data_dir, &recording).with_context(|| format!("cannot clear {}", args.data_dir.display()))?;

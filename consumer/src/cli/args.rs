@@ -58,6 +58,8 @@ pub(crate) enum Command {
     },
     /// Find known defects in Rego, Argo and Istio files, patches and generated tests
     Doctor(Doctor),
+    /// Repair the demo shop: what `backtrail demo --patch` runs behind its verdict
+    Demo(Demo),
     /// Measure the recipes on services with seeded defects
     Eval(Eval),
     /// Make a key for an approver; prints the public half
@@ -246,6 +248,19 @@ pub(crate) enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `backtrail-consumer demo`.
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// The folder of the demo shop
+    #[arg(long, default_value = "demo/shop", value_name = "DIR")]
+    pub(crate) shop: PathBuf,
+    /// The queue with the patch request
+    #[arg(long, default_value = "./backtrail-data/demo-shop/patch_queue", value_name = "DIR")]
+    pub(crate) spool: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
 }
 
 /// `backtrail-consumer eval`.

@@ -9,8 +9,8 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use args::{
-    Abort, Approve, Cli, Command, DataDir, Dlq, DlqCommand, Doctor, Eval, LogFormat, PolicyCommand, Reject, Run, Show,
-    Status, Submit, Verify,
+    Abort, Approve, Cli, Command, DataDir, Demo, Dlq, DlqCommand, Doctor, Eval, LogFormat, PolicyCommand, Reject, Run,
+    Show, Status, Submit, Verify,
 };
 pub(crate) use backtrail_exit::{Exit, Failure};
 pub(crate) use out::Out;

@@ -2,6 +2,7 @@
 
 mod abort;
 mod approve;
+mod demo;
 mod dlq;
 mod doctor;
 mod eval;
@@ -34,6 +35,7 @@ pub(crate) fn run(command: Command, out: &mut Out) -> Result<Exit, Failure> {
         Command::Reject(args) => approve::reject(&args, out),
         Command::Policy { command } => policy::run(&command, out),
         Command::Doctor(args) => doctor::run(&args, out),
+        Command::Demo(args) => demo::run(&args, out),
         Command::Eval(args) => eval::run(&args, out),
         Command::Keygen { file } => approve::keygen(&file, out),
         Command::Abort(args) => abort::run(&args, out),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dsse::Envelope;
 use super::key::{PublicKey, Signer};
+use crate::candidate::{Candidate, Proof, Stage};
 use crate::event::Event;
 use crate::journal::{Chain, digest, hex};
 use crate::state::State;
@@ -17,6 +18,7 @@ use crate::step::Step;
 
 const FORMAT: &str = "backtrail-bundle/1";
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+const TEST_RESULT: &str = "https://in-toto.io/attestation/test-result/v0.1";
 const PREDICATE: &str = "https://backtrail.dev/decision/v1";
 
 /// Most bytes of a bundle that are looked at: the largest request, escaped, and a long journal.
@@ -32,22 +34,68 @@ pub struct Bundle {
     pub request: String,
     /// The journal up to the decision: the bodies of its entries, byte for byte.
     pub journal: Vec<String>,
+    /// What the journal names by digest of the candidates that are proved: diffs, reports of tests, questions to the
+    /// policy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<Artifact>,
     /// The signed decision.
     pub decision: Envelope,
+    /// A signed in-toto test result for each candidate that is proved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test_results: Vec<Envelope>,
     /// The key that it is signed with: `SubjectPublicKeyInfo`, DER, base64.
     pub public_key: String,
+}
+
+/// Something that the journal names by its digest.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Artifact {
+    /// Candidate and what it is: `revert-0/patch.diff`.
+    pub name: String,
+    /// Its bytes: as text, or in base64 behind `base64,` when they are none.
+    pub body: String,
+}
+
+/// What stands before bytes that are no text. Text that begins so is written in base64 as well.
+const BASE64: &str = "base64,";
+
+impl Artifact {
+    fn new(name: String, bytes: &[u8]) -> Self {
+        let text = std::str::from_utf8(bytes).ok().filter(|text| !text.starts_with(BASE64));
+        let body = text.map_or_else(|| format!("{BASE64}{}", STANDARD.encode(bytes)), str::to_owned);
+        Self { name, body }
+    }
+
+    /// Its bytes; none if they are not written as this program writes them.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        match self.body.strip_prefix(BASE64) {
+            Some(encoded) => STANDARD.decode(encoded).ok(),
+            None => Some(self.body.clone().into_bytes()),
+        }
+    }
 }
 
 /// An in-toto statement, version 1.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Statement {
+struct Statement<P> {
     #[serde(rename = "_type")]
     kind: String,
     subject: Vec<Subject>,
     #[serde(rename = "predicateType")]
     predicate_type: String,
-    predicate: Decision,
+    predicate: P,
+}
+
+/// The in-toto predicate of a test result.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TestResult {
+    result: String,
+    configuration: Vec<Subject>,
+    #[serde(rename = "passedTests")]
+    passed_tests: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -113,6 +161,14 @@ pub enum Invalid {
         /// The one that was given.
         wanted: String,
     },
+    /// An artifact, a test result or an approval is not the one that the journal names.
+    #[error("{what}: {why}")]
+    Part {
+        /// Which.
+        what: String,
+        /// How it differs.
+        why: String,
+    },
     /// The request is not the signed one.
     #[error("the request was changed: {0}")]
     Request(String),
@@ -136,7 +192,24 @@ impl Bundle {
     /// Makes the bundle of an ended remediation. The same journal, request and key give the same bytes.
     ///
     /// Entries behind the decision (the intent to write this very file) are left out.
-    pub fn seal(chain: &Chain, request: &[u8], signer: &Signer) -> Result<Vec<u8>, Invalid> {
+    /// `artifact` gives the bytes of a digest that the journal names.
+    pub fn seal<E>(
+        chain: &Chain,
+        request: &[u8],
+        signer: &Signer,
+        artifact: impl Fn(&str) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<Result<Vec<u8>, Invalid>, E> {
+        let mut artifacts = Vec::new();
+        for Named { name, digest } in named(chain) {
+            match artifact(&digest)? {
+                Some(bytes) => artifacts.push(Artifact::new(name, &bytes)),
+                None => return Ok(Err(Invalid::Part { what: name, why: "it is gone, or was changed".into() })),
+            }
+        }
+        Ok(Self::sealed(chain, request, artifacts, signer))
+    }
+
+    fn sealed(chain: &Chain, request: &[u8], artifacts: Vec<Artifact>, signer: &Signer) -> Result<Vec<u8>, Invalid> {
         let after = |step: &Step| matches!(step, Step::Intended { .. } | Step::Happened { .. });
         let kept = chain.entries.iter().take_while(|entry| !after(&entry.step)).count();
         let id = &chain.entries[0].remediation;
@@ -144,10 +217,16 @@ impl Bundle {
         let chain = Chain::read(id, journal, None).map_err(|error| Invalid::Journal(error.to_string()))?;
         let request = std::str::from_utf8(request).map_err(|error| Invalid::Request(error.to_string()))?;
         let statement = serde_json::to_vec(&statement(id, &chain, request)).map_err(not_a_bundle)?;
+        let test_results = test_results(&chain)
+            .into_iter()
+            .map(|result| Ok(Envelope::sign(&serde_json::to_vec(&result).map_err(not_a_bundle)?, signer)));
+        let test_results = test_results.collect::<Result<_, Invalid>>()?;
         let bundle = Self {
             format: FORMAT.into(),
             request: request.to_owned(),
+            artifacts,
             decision: Envelope::sign(&statement, signer),
+            test_results,
             journal: chain.bodies,
             public_key: STANDARD.encode(signer.public().to_der()),
         };
@@ -173,9 +252,10 @@ impl Bundle {
             return Err(Invalid::ForeignKey { found: key.id(), wanted: trusted.id() });
         }
         let payload = bundle.decision.open(&key).map_err(Invalid::Decision)?;
-        let signed: Statement =
+        let signed: Statement<Decision> =
             serde_json::from_slice(&payload).map_err(|error| Invalid::Decision(error.to_string()))?;
-        bundle.fits(&signed)?;
+        let chain = bundle.fits(&signed)?;
+        bundle.parts_fit(&signed.predicate.remediation, &chain, &key)?;
         let canonical = bundle.to_bytes()?;
         if canonical != bytes {
             let at = canonical.iter().zip(bytes).position(|(a, b)| a != b);
@@ -185,8 +265,8 @@ impl Bundle {
     }
 
     /// Whether request and journal are those of the statement.
-    fn fits(&self, signed: &Statement) -> Result<(), Invalid> {
-        let [request, _] = signed.subject.as_slice() else {
+    fn fits(&self, signed: &Statement<Decision>) -> Result<Chain, Invalid> {
+        let [request, _, ..] = signed.subject.as_slice() else {
             return Err(Invalid::Decision("the statement is not about a request and a journal".into()));
         };
         let found = digest(self.request.as_bytes());
@@ -214,19 +294,106 @@ impl Bundle {
         if wanted != *signed {
             return Err(Invalid::Decision("it does not follow from the journal".into()));
         }
+        Ok(chain)
+    }
+
+    /// Whether artifacts, test results and approvals are those of the journal.
+    fn parts_fit(&self, id: &str, chain: &Chain, key: &PublicKey) -> Result<(), Invalid> {
+        let wrong = |what: &str, why: &str| Invalid::Part { what: what.to_owned(), why: why.to_owned() };
+        let named = named(chain);
+        if named.len() != self.artifacts.len() {
+            return Err(wrong("the artifacts", "there are more or fewer than the journal names"));
+        }
+        for (artifact, named) in self.artifacts.iter().zip(&named) {
+            let found = artifact.bytes().map(|bytes| digest(&bytes));
+            if artifact.name != named.name || found.as_ref() != Some(&named.digest) {
+                return Err(wrong(&named.name, "it is not the one that the journal names"));
+            }
+        }
+        let wanted = test_results(chain);
+        if wanted.len() != self.test_results.len() {
+            return Err(wrong("the test results", "there are more or fewer than candidates that are proved"));
+        }
+        for (envelope, wanted) in self.test_results.iter().zip(wanted) {
+            let payload = envelope.open(key).map_err(|why| wrong("a test result", &why))?;
+            if serde_json::from_slice::<Statement<TestResult>>(&payload).ok().as_ref() != Some(&wanted) {
+                return Err(wrong("a test result", "it does not follow from the journal"));
+            }
+        }
+        for entry in &chain.entries {
+            if let Step::Approved { approval } = &entry.step {
+                let consent = approval.holds(id).map_err(|why| wrong("the approval", &why))?;
+                let at = entry.at_unix_nano;
+                if at < consent.at_unix_nano || at >= consent.expires_unix_nano {
+                    return Err(wrong("the approval", "it did not count when it was used"));
+                }
+            }
+        }
         Ok(())
     }
 }
 
-fn statement(id: &str, chain: &Chain, request: &str) -> Statement {
+/// An artifact as the journal names it.
+struct Named {
+    name: String,
+    digest: String,
+}
+
+/// What the journal names of the candidates that are proved, in order.
+fn named(chain: &Chain) -> Vec<Named> {
+    let mut all = Vec::new();
+    for (candidate, proof) in proved(chain) {
+        let parts = [
+            ("patch.diff", &candidate.diff),
+            ("report.json", &proof.report),
+            ("policy_input.json", &proof.policy_input),
+        ];
+        all.extend(
+            parts.map(|(part, digest)| Named { name: format!("{}/{part}", candidate.id), digest: digest.clone() }),
+        );
+    }
+    all
+}
+
+fn proved(chain: &Chain) -> impl Iterator<Item = (&Candidate, &Proof)> {
+    chain.remediation.candidates.iter().filter_map(|tried| match &tried.stage {
+        Stage::Verified { proof } => Some((&tried.candidate, &**proof)),
+        _ => None,
+    })
+}
+
+/// A test result for each candidate that is proved: about its diff, with the report and the policy as configuration.
+fn test_results(chain: &Chain) -> Vec<Statement<TestResult>> {
+    let of_digest = |name: String, sha256: &str| Subject { name, digest: Digests { sha256: sha256.into() } };
+    let result = |(candidate, proof): (&Candidate, &Proof)| Statement {
+        kind: STATEMENT.into(),
+        subject: vec![of_digest(format!("{}/patch.diff", candidate.id), &candidate.diff)],
+        predicate_type: TEST_RESULT.into(),
+        predicate: TestResult {
+            // What has no proof is in no bundle as proved.
+            result: "PASSED".into(),
+            configuration: vec![
+                of_digest(format!("{}/report.json", candidate.id), &proof.report),
+                of_digest("policy".into(), proof.policy.trim_start_matches("sha256:")),
+            ],
+            passed_tests: proof.added.clone(),
+        },
+    };
+    proved(chain).map(result).collect()
+}
+
+fn statement(id: &str, chain: &Chain, request: &str) -> Statement<Decision> {
     let remediation = &chain.remediation;
     let about = &remediation.request;
+    let mut subject = vec![
+        Subject::new("request.json", request.as_bytes()),
+        Subject::new("journal.jsonl", chain.bodies.join("\n").as_bytes()),
+    ];
+    let of = |Named { name, digest }| Subject { name, digest: Digests { sha256: digest } };
+    subject.extend(named(chain).into_iter().map(of));
     Statement {
         kind: STATEMENT.into(),
-        subject: vec![
-            Subject::new("request.json", request.as_bytes()),
-            Subject::new("journal.jsonl", chain.bodies.join("\n").as_bytes()),
-        ],
+        subject,
         predicate_type: PREDICATE.into(),
         predicate: Decision {
             remediation: id.to_owned(),
@@ -269,7 +436,9 @@ mod tests {
             serde_json::to_string(&Entry { remediation, seq, at_unix_nano, step: step.clone() }).expect("serializes")
         };
         let chain = Chain::read("r", steps.iter().enumerate().map(entry).collect(), None).expect("a chain");
-        Bundle::seal(&chain, &body, signer).expect("sealed")
+        let none = |_: &str| Ok::<_, std::convert::Infallible>(None);
+        let Ok(sealed) = Bundle::seal(&chain, &body, signer, none);
+        sealed.expect("sealed")
     }
 
     #[test]

@@ -6,8 +6,8 @@ use backtrail_model::patch_request::EdgeLoad;
 
 use super::Found;
 use super::flags_file::with_flag;
+use super::needs::overrun;
 use super::python::{Instruments, Subject, Target, module_of};
-use super::timeout::impatient;
 use crate::candidate::{Draft, FileEdit, Kind, Mechanism, Origin, Proposal};
 use crate::context::Context;
 
@@ -41,7 +41,7 @@ pub(super) fn missing(context: &Context) -> Found {
     if flag.is_empty() || !flag.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')) {
         return Err("the request names no flag that the change could stand behind".into());
     }
-    let (timeout_ms, computation) = timeout(slow, impatient(request))?;
+    let (timeout_ms, computation) = timeout(slow, overrun(request))?;
     let values = Values {
         flag,
         callee: slow.to.clone(),

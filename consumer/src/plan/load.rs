@@ -33,7 +33,9 @@ impl Storm {
         let suspect = &request.suspect_ref.entity.service;
         let load = request.telemetry_summary.load.iter().filter(|load| load.from == *suspect && load.requests > 0);
         let most = load.max_by(|a, b| attempts(a).total_cmp(&attempts(b)))?;
-        (attempts(most) > AMPLIFIED).then(|| Self::on(most))
+        // Many calls that all go well are no repeats: a page that asks for each of its items is another matter.
+        let fails = most.errors > 0 || (most.served as f64) < SERVED * most.calls as f64;
+        (fails && attempts(most) > AMPLIFIED).then(|| Self::on(most))
     }
 
     fn on(load: &EdgeLoad) -> Self {

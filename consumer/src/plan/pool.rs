@@ -1,8 +1,8 @@
 //! Recipe `pool_size`: a pool that is smaller than what is in flight makes requests wait for each other.
 
 use super::load::is_saturated;
+use super::needs::Needs;
 use super::place::find;
-use super::signs::Signs;
 use super::{Found, draft_of_setting};
 use crate::candidate::{Kind, Mechanism, Origin, Proposal};
 use crate::context::Context;
@@ -14,7 +14,7 @@ const MOST_GROWTH: f64 = 8.0;
 
 pub(super) fn size(context: &Context) -> Found {
     let request = &context.request;
-    if !Signs::of(request).pool {
+    if !Needs::of(request).pool {
         return Err("telemetry does not speak of a pool that ran out".into());
     }
     let suspect = &request.suspect_ref.entity.service;
@@ -27,8 +27,13 @@ pub(super) fn size(context: &Context) -> Found {
         return Err(format!("{} is saturated: a larger pool would make it worse", held.to));
     }
     let place = find(context, &held.to, |words, setting| {
-        let pool = words.iter().any(|word| matches!(word.as_str(), "pool" | "connections" | "conns" | "connection"));
-        let bound = words.iter().any(|word| matches!(word.as_str(), "size" | "max" | "maximum" | "limit" | "capacity"));
+        let any = |kind: &[&str]| words.iter().any(|word| kind.contains(&word.as_str()));
+        let pool =
+            any(&["pool", "connections", "connection", "conns", "sessions", "leases", "slots", "permits", "workers"]);
+        let bound = any(&["size", "max", "maximum", "limit", "capacity", "keep", "count"])
+            || words
+                .last()
+                .is_some_and(|word| matches!(word.as_str(), "connections" | "conns" | "sessions" | "workers"));
         pool && bound && setting.value.parse::<u64>().is_ok_and(|value| value > 0)
     })?;
     // What wants a connection comes in, whether or not it gets one: the calls into the suspect.

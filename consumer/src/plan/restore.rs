@@ -1,9 +1,12 @@
 //! Recipes `restore_setting` and `flag`: values that a recent change set get back what they were before.
 
 use super::Found;
-use super::place::{last, words_of};
+use std::collections::BTreeSet;
+
+use super::load::is_saturated;
+use super::needs::Needs;
+use super::place::{last, words, words_of};
 use super::revert::{distinct, short};
-use super::signs::Signs;
 use crate::candidate::{Draft, FileEdit, Kind, Mechanism, Origin, Proposal};
 use crate::context::{ConfigFile, Context, has_word};
 use crate::settings::{self, Setting};
@@ -16,23 +19,40 @@ struct Changed<'a> {
     commit: String,
 }
 
-/// `restore_setting`: the suspect reads the setting, or it has to do with how the suspect fails.
+/// `restore_setting`: the suspect's code reads the setting, and it moved the way that makes the failure worse.
 pub(super) fn setting(context: &Context) -> Found {
-    let signs = Signs::of(&context.request);
+    let needs = Needs::of(&context.request);
     restore(context, "restore_setting", Kind::Config, |changed| {
-        let about = Signs::of_lines([changed.setting.name().as_str(), changed.before.as_str()]);
-        let (kinds, words) = signs.shared(&about);
-        let read = context.suspect_mentions(last(changed.setting));
-        let related = !kinds.is_empty() || !words.is_empty();
-        !is_flag(changed) && context.code_mentions(last(changed.setting)) && (read || related)
+        let number = |value: &str| value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).parse::<f64>().ok();
+        let worse = match (number(&changed.before), number(&changed.setting.value)) {
+            (Some(before), Some(now)) => needs.is_worse(&changed.setting.name(), before, now),
+            _ => false,
+        };
+        worse && !is_flag(changed) && context.code_mentions(last(changed.setting))
     })
 }
 
-/// `flag`: the suspect's code asks for the flag.
+/// `flag`: the suspect's code asks for the flag, and its name or new variant names what fails.
 pub(super) fn flag(context: &Context) -> Found {
+    let failing = failing(context);
     restore(context, "flag", Kind::Flag, |changed| {
-        is_flag(changed) && flag_name(changed.setting).is_some_and(|flag| asks_for(context, flag))
+        let named = words_of(changed.setting).into_iter().chain(words(&changed.setting.value));
+        let is_it = named.filter(|word| !words(&changed.before).contains(word)).any(|word| failing.contains(&word));
+        is_it && flag_name(changed.setting).is_some_and(|flag| asks_for(context, flag))
     })
+}
+
+/// Words for what fails below the suspect: callees that lose calls, and what the error says.
+fn failing(context: &Context) -> BTreeSet<String> {
+    let summary = &context.request.telemetry_summary;
+    let suspect = &context.request.suspect_ref.entity.service;
+    let sick = summary.load.iter().filter(|load| load.from == *suspect && (load.errors > 0 || is_saturated(load)));
+    let motifs = summary.log_motifs.iter().map(|motif| motif.message.as_str());
+    let error = summary.divergent_span.iter().map(|span| span.error.as_str());
+    let said = sick.map(|load| load.to.as_str()).chain(motifs).chain(error).flat_map(words);
+    // Words of the service's own name are in every flag of it.
+    let own = words(suspect);
+    said.filter(|word| word.len() > 2 && !own.contains(word)).collect()
 }
 
 fn restore(context: &Context, recipe: &str, kind: Kind, belongs: impl Fn(&Changed<'_>) -> bool) -> Found {

@@ -1,14 +1,15 @@
 //! Recipe `revert`: takes back the recent change that is the likeliest cause. Three things must hold: it changed what the
-//! suspect function means, it has to do with how the suspect fails, and later changes do not stand in the way.
+//! suspect function means, it took away what the failure lacks (see [`super::needs`]), and later changes do not stand in the way.
 
 use std::collections::BTreeSet;
 
 use backtrail_code::{Language, changed_functions, is_trivial, parse};
 use backtrail_model::patch_request::RecentChange;
+use backtrail_policy::{FileKind, kind_of};
 use backtrail_sandbox::git::Revert;
 
 use super::Found;
-use super::signs::Signs;
+use super::needs::{Lines, Needs};
 use crate::candidate::{Draft, FileEdit, Kind, Mechanism, Origin, Proposal};
 use crate::context::{Context, Suspect};
 
@@ -28,8 +29,8 @@ pub(super) fn revert(context: &Context) -> Found {
         let none = "telemetry names no recent change".to_owned();
         return Err(if why_not.is_empty() { none } else { why_not.join("; ") });
     }
-    // What shares most with the failure first; of equals the newest, which the request names first.
-    found.sort_by_key(|(shared, _)| std::cmp::Reverse(*shared));
+    // What took most away first; of equals the newest, which the request names first.
+    found.sort_by_key(|(taken, _)| std::cmp::Reverse(*taken));
     Ok(found.into_iter().map(|(_, draft)| draft).collect())
 }
 
@@ -49,11 +50,9 @@ fn consider(context: &Context, change: &RecentChange) -> Result<(usize, Draft), 
     }
     let diff = context.mirror.diff(parent, &commit).map_err(said)?;
     let touched = touched(context, parent, &commit)?;
-    let patch = String::from_utf8_lossy(&diff.patch);
-    let lines = patch.lines().filter(|line| is_content(line)).map(|line| &line[1..]);
-    let (kinds, words) = Signs::of(&context.request).shared(&Signs::of_lines(lines));
-    if kinds.is_empty() && words.is_empty() {
-        return Err(format!("it changed {touched}, but nothing that has to do with how it fails"));
+    let taken = Needs::of(&context.request).taken_by(&lines(&String::from_utf8_lossy(&diff.patch)));
+    if taken.is_empty() {
+        return Err(format!("it changed {touched}, but it took nothing away that the failure lacks"));
     }
     let edits = match context.mirror.revert_tree(&commit, &context.commit).map_err(said)? {
         Revert::Clean { edits, .. } if edits.is_empty() => return Err("it is taken back already".into()),
@@ -74,30 +73,26 @@ fn consider(context: &Context, change: &RecentChange) -> Result<(usize, Draft), 
     let (subject, author) = log
         .first()
         .map_or_else(Default::default, |log| (log.subject.clone(), format!("{} <{}>", log.author, log.mail)));
-    let shares = kinds.iter().map(|kind| (*kind).to_owned()).chain(words.iter().take(5).cloned());
     let proposal = Proposal {
         recipe: "revert".into(),
         tier: 0,
         kind: Kind::Revert,
         origin: Origin::Recipe,
         title: format!("Revert \"{subject}\""),
-        why: vec![
-            format!("{} changed {touched} on {}", short(&commit), change.ts),
-            format!("the change and the failure are both about: {}", shares.collect::<Vec<_>>().join(", ")),
-        ],
+        why: std::iter::once(format!("{} changed {touched}", short(&commit))).chain(taken.iter().cloned()).collect(),
         computation: Vec::new(),
-        mechanism: mechanism(context, &kinds),
+        mechanism: mechanism(context),
         risk: "what the change was made for is gone until it comes back mended".into(),
         undo: "revert the revert".into(),
         authors: vec![author],
         flag: String::new(),
         tests: Vec::new(),
     };
-    Ok((10 * kinds.len() + words.len(), Draft { proposal, edits }))
+    Ok((taken.len(), Draft { proposal, edits }))
 }
 
-fn mechanism(context: &Context, kinds: &[&str]) -> Mechanism {
-    let storm = super::load::Storm::of(&context.request).filter(|_| kinds.contains(&"retries"));
+fn mechanism(context: &Context) -> Mechanism {
+    let storm = super::load::Storm::of(&context.request);
     let (metric, now, claim) = match storm {
         Some(storm) => ("attempts_per_request", format!("{:.2}", storm.attempts), "falls, from the first request on"),
         None => ("error_rate", String::new(), "not above that of the concurrent baseline, and falls"),
@@ -139,9 +134,21 @@ fn is_ancestor(context: &Context, commit: &str) -> bool {
     log.iter().any(|one| one.commit == commit)
 }
 
-/// Whether a line of a patch is content: added or removed.
-fn is_content(line: &str) -> bool {
-    (line.starts_with('+') && !line.starts_with("+++")) || (line.starts_with('-') && !line.starts_with("---"))
+/// The lines of a patch, without those of tests and prose.
+fn lines(patch: &str) -> Lines {
+    let (mut lines, mut counts) = (Lines::default(), false);
+    for line in patch.lines() {
+        if let Some(names) = line.strip_prefix("diff --git ") {
+            let path = names.rsplit(" b/").next().unwrap_or_default();
+            counts = matches!(kind_of(path), FileKind::Source | FileKind::Config);
+        } else if line.starts_with("+++ ") || line.starts_with("--- ") {
+        } else if let Some(added) = line.strip_prefix('+').filter(|_| counts) {
+            lines.added.push(added.to_owned());
+        } else if let Some(removed) = line.strip_prefix('-').filter(|_| counts) {
+            lines.removed.push(removed.to_owned());
+        }
+    }
+    lines
 }
 
 pub(super) fn short(commit: &str) -> &str {

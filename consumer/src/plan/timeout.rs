@@ -1,17 +1,12 @@
 //! Recipe `timeout_within_deadline`: a timeout that outlives the caller wastes work that nobody waits for.
 
-use backtrail_model::patch_request::{EdgeLoad, PatchRequest};
-
+use super::needs::overrun;
 use super::place::{find, words_of};
 use super::{Found, draft_of_setting};
 use crate::candidate::{Kind, Mechanism, Origin, Proposal};
 use crate::context::Context;
 use crate::settings::Setting;
 
-/// Share of failed calls from which the caller is taken to give up.
-const GIVES_UP: f64 = 0.05;
-/// The suspect works this much longer than its caller waits.
-const OUTLIVES: f64 = 1.2;
 /// Share of the caller's deadline that all attempts together may take; the rest is for the suspect's own work.
 const SHARE: f64 = 0.8;
 /// How much longer than usual a call may take before it is given up.
@@ -19,7 +14,7 @@ const ROOM: f64 = 1.5;
 
 pub(super) fn within_deadline(context: &Context) -> Found {
     let request = &context.request;
-    let caller = impatient(request).ok_or("no caller gives up before the suspect does")?;
+    let caller = overrun(request).ok_or("no caller gives up before the suspect does")?;
     let suspect = &request.suspect_ref.entity.service;
     let outgoing = request.telemetry_summary.load.iter().find(|load| load.from == *suspect);
     let callee = outgoing.map_or("", |load| load.to.as_str());
@@ -72,15 +67,6 @@ pub(super) fn within_deadline(context: &Context) -> Found {
         tests: Vec::new(),
     };
     draft_of_setting(&place, &written, proposal)
-}
-
-/// The caller that gives up before the suspect is done.
-pub(super) fn impatient(request: &PatchRequest) -> Option<&EdgeLoad> {
-    let suspect = &request.suspect_ref.entity.service;
-    request.telemetry_summary.load.iter().find(|load| {
-        let fails = load.errors as f64 >= GIVES_UP * load.calls as f64 && load.errors > 0;
-        load.to == *suspect && fails && load.p95_ms > 0.0 && load.served_p95_ms > OUTLIVES * load.p95_ms
-    })
 }
 
 /// How a duration is written.

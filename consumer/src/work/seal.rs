@@ -33,7 +33,8 @@ impl Worker {
             let step = Step::Happened { effect: effect.clone(), observed: true };
             return store.transact(|tx| tx.append(lease, id, &step, now)).map(drop);
         }
-        let bytes = Bundle::seal(chain, &lease.body, &self.signer)
+        let artifact = |digest: &str| store.artifact(digest);
+        let bytes = Bundle::seal(chain, &lease.body, &self.signer, artifact)?
             .map_err(|invalid| Error::IllegalStep(format!("sealing {id}: {invalid}")))?;
         let effect = Effect::Seal { file: format!("{id}.json"), digest: digest(&bytes) };
         if chain.remediation.open.as_ref() != Some(&effect) {

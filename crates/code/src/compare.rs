@@ -83,22 +83,37 @@ fn meanings(parsed: &Parsed) -> BTreeMap<String, Vec<String>> {
 /// The tree as text: its kinds, its leaves, its nesting. The nesting must be in it, because in Python only the
 /// white space, and in scripts only a line break, tells some programs apart.
 fn meaning(parsed: &Parsed, root: Node<'_>) -> String {
-    let (language, text) = (parsed.language(), parsed.text());
+    let text = parsed.text();
+    let python = parsed.language() == Language::Python;
     let mut out = String::new();
+    // The open nodes, each with whether its children may still begin with a docstring.
+    let mut open: Vec<(Node<'_>, bool)> = Vec::new();
     walk(root, |step| {
         match step {
-            Step::Enter(node, _) if is_silent(language, node) => return false,
-            Step::Enter(node, _) if node.child_count() == 0 || is_verbatim(node) => {
-                out.push_str(text_of(node, text));
-                out.push('\0');
-                return false;
-            }
+            Step::Enter(node, _) if node.is_extra() && node.kind().contains("comment") => return false,
             Step::Enter(node, _) => {
-                out.push_str(node.kind());
+                let may_document = open.last_mut().is_some_and(|(_, first)| std::mem::take(first));
+                if may_document && is_bare_string(node) {
+                    return false;
+                }
+                if node.child_count() == 0 || is_verbatim(node) {
+                    out.push_str(text_of(node, text));
+                    out.push('\0');
+                    return false;
+                }
+                let kind = node.kind();
+                let of_definition = open
+                    .last()
+                    .is_some_and(|(above, _)| matches!(above.kind(), "function_definition" | "class_definition"));
+                open.push((node, python && (kind == "module" || kind == "block" && of_definition)));
+                out.push_str(kind);
                 out.push('\u{1}');
             }
-            Step::Leave(node) if is_silent(language, node) || node.child_count() == 0 || is_verbatim(node) => {}
-            Step::Leave(_) => out.push('\u{2}'),
+            Step::Leave(node) if open.last().is_some_and(|(innermost, _)| innermost.id() == node.id()) => {
+                open.pop();
+                out.push('\u{2}');
+            }
+            Step::Leave(_) => {}
         }
         true
     });
@@ -113,26 +128,9 @@ fn is_verbatim(node: Node<'_>) -> bool {
         && !kind.starts_with("concatenated")
 }
 
-fn is_silent(language: Language, node: Node<'_>) -> bool {
-    node.is_extra() && node.kind().contains("comment") || language == Language::Python && is_docstring(node)
-}
-
-fn is_docstring(node: Node<'_>) -> bool {
-    if node.kind() != "expression_statement" || node.named_child_count() != 1 {
-        return false;
-    }
-    if node.named_child(0).is_none_or(|child| child.kind() != "string") {
-        return false;
-    }
-    let Some(parent) = node.parent() else { return false };
-    let holds = match parent.kind() {
-        "module" => true,
-        "block" => {
-            parent.parent().is_some_and(|above| matches!(above.kind(), "function_definition" | "class_definition"))
-        }
-        _ => false,
-    };
-    // Only a few comments are passed over: a file of a million strings must not be looked through for each of them.
-    let first = (0..20).filter_map(|place| parent.named_child(place)).find(|child| child.kind() != "comment");
-    holds && first.is_some_and(|first| first.id() == node.id())
+/// A statement that is a string and nothing else; the first of a Python module, class or function documents it.
+fn is_bare_string(node: Node<'_>) -> bool {
+    node.kind() == "expression_statement"
+        && node.named_child_count() == 1
+        && node.named_child(0).is_some_and(|child| child.kind() == "string")
 }

@@ -186,3 +186,22 @@ fn lines_lead_to_functions_and_the_public_api_has_no_tests() {
     assert!(public.contains(&"src/payments/bank.py:BankAdapter.charge".to_owned()));
     assert!(public.iter().all(|label| !label.contains("test_") && !label.contains("_post")), "{public:?}");
 }
+
+#[test]
+fn a_module_before_the_name_decides_and_wide_names_are_not_followed() {
+    let class = |name: &str| format!("class {name}:\n    def get(self): ...\n");
+    let index = index(&[
+        ("bank.py", "def get():\n    ...\n"),
+        ("many.py", &["A", "B", "C", "D"].map(class).concat()),
+        (
+            "pay.py",
+            "import bank\n\ndef pay():\n    return bank.get()\n\ndef fetch(thing):\n    return thing.get()\n\ndef outer():\n    fetch(1)\n",
+        ),
+    ]);
+    let of_module = index.callers(one(&index, "bank.get"));
+    assert_eq!(labels(&index, &of_module), ["pay.py:pay"]);
+    assert_eq!(of_module[0].certainty, Certainty::Sure);
+    let of_method = index.callers(one(&index, "A.get"));
+    assert_eq!(labels(&index, &of_method), ["pay.py:fetch"], "four meanings are listed, and outer is not reached");
+    assert_eq!(of_method[0].certainty, Certainty::Ambiguous);
+}

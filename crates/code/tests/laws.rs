@@ -172,12 +172,11 @@ fn a_text_over_the_limit_is_refused_with_its_size() {
 #[test]
 fn deep_nesting_is_refused_and_costs_no_stack() {
     for language in Language::ALL {
+        // Not every grammar sees nesting in this; what counts is that each one answers.
         let text = format!("x = {}1{}", "(".repeat(20_000), ")".repeat(20_000));
-        let outcome = parse(language, text);
-        assert!(
-            matches!(outcome, Err(ParseError::TooDeep { line: 1, .. } | ParseError::TooSlow { .. })) || outcome.is_ok(),
-            "{language}: {outcome:?}"
-        );
+        if let Err(error) = parse(language, text) {
+            assert!(matches!(error, ParseError::TooDeep { .. } | ParseError::TooSlow { .. }), "{language}: {error}");
+        }
     }
     let error = parse(Language::Python, format!("x = {}1{}", "(".repeat(5_000), ")".repeat(5_000)));
     assert!(matches!(error, Err(ParseError::TooDeep { line: 1, limit: 2_000 })));

@@ -16,7 +16,7 @@ mod rollout;
 mod rules;
 mod yaml;
 
-pub use rego::{Head, bodies as rego_bodies, heads as rego_heads, words as rego_words};
+pub use rego::{Head, bodies as rego_bodies, heads as rego_heads, too_deep as rego_too_deep, words as rego_words};
 pub use rules::{RULES, Rule};
 
 use crate::input::FileKind;
@@ -24,6 +24,10 @@ use crate::kind_of;
 
 /// Bytes of one file; larger ones are not written by people.
 const MAX_BYTES: usize = 1 << 20;
+/// Bytes of one line of a file that people write; some searches take the square of it.
+const MAX_LINE: usize = 5_000;
+/// Manifests of one run.
+const MAX_MANIFESTS: usize = 1_000;
 /// Findings of one run.
 const MAX_FINDINGS: usize = 1_000;
 
@@ -97,14 +101,21 @@ pub fn lint_files(files: &[(&str, &str)]) -> Vec<Finding> {
             findings.add("unreadable", At::START, format!("{} bytes, at most {MAX_BYTES} are read", text.len()));
             continue;
         }
-        match extension.to_ascii_lowercase().as_str() {
-            "rego" => rego::lint(text, &mut findings),
-            "yaml" | "yml" | "json" => manifests.extend(manifest::read(path, text, &mut findings)),
-            "diff" | "patch" => diff::lint(text, &mut findings),
-            _ if kind_of(path) == FileKind::Test => generated_test::lint(path, text, &mut findings),
+        let extension = extension.to_ascii_lowercase();
+        let long = text.lines().position(|line| line.len() > MAX_LINE);
+        match (extension.as_str(), long) {
+            ("rego" | "diff" | "patch", Some(line)) => {
+                let at = At { line: line + 1, column: 1 };
+                findings.add("unreadable", at, format!("a line of more than {MAX_LINE} bytes"));
+            }
+            ("rego", None) => rego::lint(text, &mut findings),
+            ("yaml" | "yml" | "json", _) => manifests.extend(manifest::read(path, text, &mut findings)),
+            ("diff" | "patch", None) => diff::lint(text, &mut findings),
+            (_, None) if kind_of(path) == FileKind::Test => generated_test::lint(path, text, &mut findings),
             _ => {}
         }
     }
+    manifests.truncate(MAX_MANIFESTS);
     analysis::lint(&manifests, &mut all);
     rollout::lint(&manifests, &mut all);
     let order: Vec<&str> = files.iter().map(|(path, _)| *path).collect();

@@ -7,8 +7,8 @@ use backtrail_code::tree_sitter::Node;
 
 use super::Values;
 use crate::plan::python::{
-    Edits, Instruments, Style, Target, before_definitions, call_of, callee, is_dotted, line_start, named, next_line, own,
-    with_imports,
+    Edits, Instruments, Style, Target, before_definitions, call_of, callee, is_dotted, line_start, named, next_line,
+    own, with_imports,
 };
 
 /// Names that say that chance has a part in it already.
@@ -98,7 +98,8 @@ impl Retry {
         if node.child_by_field_name("alternative").is_some() {
             return Err("the loop has an 'else', which runs when it is not left early".into());
         }
-        let block = named(*handler).into_iter().find(|part| part.kind() == "block").ok_or("a handler without a block")?;
+        let block =
+            named(*handler).into_iter().find(|part| part.kind() == "block").ok_or("a handler without a block")?;
         let inside = named(block);
         if own(body).iter().any(|node| node.kind() == "continue_statement") {
             return Err("it goes on with 'continue', past where a pause would be".into());
@@ -193,9 +194,9 @@ fn counter(parsed: &backtrail_code::Parsed, node: Node<'_>) -> Option<String> {
 fn goes_on(handler: Node<'_>) -> bool {
     let block = named(handler).into_iter().find(|part| part.kind() == "block");
     block.is_some_and(|block| {
-        named(block).last().is_none_or(|last| {
-            !matches!(last.kind(), "raise_statement" | "return_statement" | "break_statement")
-        })
+        named(block)
+            .last()
+            .is_none_or(|last| !matches!(last.kind(), "raise_statement" | "return_statement" | "break_statement"))
     })
 }
 
@@ -231,7 +232,9 @@ fn exit_of(target: &Target<'_>, node: Node<'_>, handler: &[Node<'_>]) -> Result<
 
 /// A pause that is a statement of its own.
 fn pause(target: &Target<'_>, statement: Node<'_>) -> Option<(String, String, Range<usize>)> {
-    (statement.kind() == "expression_statement").then(|| named(statement).into_iter().next()).flatten()
+    (statement.kind() == "expression_statement")
+        .then(|| named(statement).into_iter().next())
+        .flatten()
         .and_then(|call| pause_call(target, call))
 }
 

@@ -67,15 +67,10 @@ pub(super) fn text(
     let client = &instruments.client;
     let support: String = subject.support.iter().map(|text| format!("{text}\n\n\n")).collect();
     let (build, call) = (body(&subject.build, "return "), body(&subject.call, ""));
-    let (build, call) =
-        if root { (build, call) } else { ("    return None\n".to_owned(), call) };
+    let (build, call) = if root { (build, call) } else { ("    return None\n".to_owned(), call) };
     let most = (1.0 + 2.0 / share.parse::<f64>().unwrap_or(0.1)).ceil();
     // While it is off nothing changes: one run is as any other. What never ends cannot be run.
-    let off = if retry.bounded {
-        "    trial.on = False\n    assert trial.run() == trial.run()\n"
-    } else {
-        ""
-    };
+    let off = if retry.bounded { "    trial.on = False\n    assert trial.run() == trial.run()\n" } else { "" };
     let (sends_on, sends_name) = sends;
     let (sleep_on, sleep_name) = sleep;
     let file = subject.from.rsplit('/').next().unwrap_or_default();

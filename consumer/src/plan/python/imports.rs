@@ -76,7 +76,8 @@ pub(crate) fn module_of(context: &Context, path: &str) -> String {
     let used: BTreeSet<String> =
         python.flat_map(|(path, parsed)| import_lines(path, parsed)).map(|import| import.what).collect();
     let is_used = |name: &String| {
-        used.iter().any(|what| what == name || what.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.')))
+        used.iter()
+            .any(|what| what == name || what.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.')))
     };
     let names = (0..parts.len()).map(|from| parts[from..].join("."));
     let whole = parts.iter().copied().skip_while(|part| *part == "src").collect::<Vec<_>>().join(".");
@@ -85,7 +86,11 @@ pub(crate) fn module_of(context: &Context, path: &str) -> String {
 
 /// The text with statements added that it does not have yet: plain imports in alphabetical order among the plain ones at
 /// its top, the others behind all.
-pub(crate) fn with_imports(parsed: &Parsed, path: &str, lines: &BTreeSet<String>) -> Result<Vec<(usize, String)>, String> {
+pub(crate) fn with_imports(
+    parsed: &Parsed,
+    path: &str,
+    lines: &BTreeSet<String>,
+) -> Result<Vec<(usize, String)>, String> {
     let known: BTreeSet<String> = import_lines(path, parsed).into_iter().map(|import| import.line).collect();
     let (text, style) = (parsed.text(), Style::of(parsed.text()));
     let top: Vec<_> = named(parsed.tree().root_node())

@@ -39,10 +39,8 @@ impl Instruments {
     /// Of the service, as the suspect's file would use them; says all that is missing.
     pub(crate) fn find(context: &Context, target: &Target<'_>) -> Result<Self, String> {
         let client = flag_client(context, target);
-        let span = instrument(context, target, &["current_span", "get_current_span"]).map(|known| Known {
-            expression: format!("{}()", known.expression),
-            ..known
-        });
+        let span = instrument(context, target, &["current_span", "get_current_span"])
+            .map(|known| Known { expression: format!("{}()", known.expression), ..known });
         let span = span.or_else(|| opentelemetry(context, "trace", "trace.get_current_span()"));
         let counter = instrument(context, target, &["counter", "create_counter"])
             .or_else(|| opentelemetry(context, "metrics", "metrics.get_meter(__name__).create_counter"));
@@ -62,7 +60,8 @@ impl Instruments {
         let root = client.expression.split('.').next().unwrap_or_default();
         let own_module = format!("from {} import {root}", module_of(context, target.path));
         let client_import = client.import.clone().unwrap_or(own_module);
-        let mut imports: BTreeSet<String> = [client.import, span.import, counter.import].into_iter().flatten().collect();
+        let mut imports: BTreeSet<String> =
+            [client.import, span.import, counter.import].into_iter().flatten().collect();
         let (log, setup) = match logger(target.parsed) {
             Some(log) => (log, String::new()),
             None if target.parsed.text().contains("\nlog = ") => {
@@ -171,9 +170,10 @@ fn every(parsed: &Parsed) -> Vec<backtrail_code::tree_sitter::Node<'_>> {
     let (mut found, mut open) = (Vec::new(), vec![parsed.tree().root_node()]);
     while let Some(root) = open.pop() {
         let nodes = own(root);
-        let nested = nodes.iter().skip(1).filter(|node| {
-            matches!(node.kind(), "function_definition" | "class_definition" | "lambda")
-        });
+        let nested = nodes
+            .iter()
+            .skip(1)
+            .filter(|node| matches!(node.kind(), "function_definition" | "class_definition" | "lambda"));
         open.extend(nested);
         found.extend(nodes);
     }

@@ -69,7 +69,9 @@ impl<'a> Test<'a> {
 
     fn calls(&self, target: &Target<'_>) -> Vec<Node<'a>> {
         let mut nodes = self.nodes();
-        nodes.retain(|node| node.kind() == "call" && callee(self.parsed, *node).rsplit('.').next() == Some(target.name()));
+        nodes.retain(|node| {
+            node.kind() == "call" && callee(self.parsed, *node).rsplit('.').next() == Some(target.name())
+        });
         nodes
     }
 
@@ -134,9 +136,10 @@ impl<'a> Test<'a> {
     /// What the test gives a name by one plain assignment.
     fn local(&self, name: &str) -> Option<String> {
         let nodes = self.nodes();
-        let mut values = nodes.iter().filter(|node| node.kind() == "assignment").filter(|node| {
-            node.child_by_field_name("left").is_some_and(|left| self.parsed.text_of(left) == name)
-        });
+        let mut values = nodes
+            .iter()
+            .filter(|node| node.kind() == "assignment")
+            .filter(|node| node.child_by_field_name("left").is_some_and(|left| self.parsed.text_of(left) == name));
         match (values.next(), values.next()) {
             (Some(one), None) => {
                 let value = self.parsed.text_of(one.child_by_field_name("right")?);

@@ -40,8 +40,13 @@ pub(crate) struct Edge {
     pub(crate) callee: FunctionId,
     pub(crate) line: u32,
     pub(crate) certainty: Certainty,
+    /// How many functions the call may mean.
+    pub(crate) meanings: usize,
 }
 
+/// A call that may mean more functions than this is listed but not followed: what `.get(..)` reaches is everything. An
+/// interface with two implementations is three, and is followed.
+const MAX_FOLLOWED: usize = 3;
 /// A name with more meanings than this says nothing.
 const MAX_MEANINGS: usize = 12;
 
@@ -64,18 +69,16 @@ impl Index {
             for call in &indexed.calls {
                 let Some(caller) = call.caller.map(id) else { continue };
                 let meant = self.meant(caller, call);
-                edges.extend(meant.into_iter().map(|(callee, certainty)| Edge {
-                    caller,
-                    callee,
-                    line: call.line,
-                    certainty,
-                }));
+                let (line, meanings) = (call.line, meant.len());
+                let edge = |(callee, certainty)| Edge { caller, callee, line, certainty, meanings };
+                edges.extend(meant.into_iter().map(edge));
             }
             // What an inner function does, the outer one does.
             for (inner, function) in indexed.functions.iter().enumerate() {
                 if let Some(outer) = function.inside {
                     let (caller, callee) = (id(outer), id(inner));
-                    edges.push(Edge { caller, callee, line: function.name_line, certainty: Certainty::Sure });
+                    let line = function.name_line;
+                    edges.push(Edge { caller, callee, line, certainty: Certainty::Sure, meanings: 1 });
                 }
             }
         }
@@ -115,7 +118,40 @@ impl Index {
             }
             return rate(&bare, Certainty::Unique);
         }
-        rate(&candidates, Certainty::Unique)
+        self.of_receiver(&candidates, receiver.as_deref().unwrap_or_default(), call, language)
+    }
+
+    /// The functions a call on something of unknown type may mean: those of a module of that name, or else any method,
+    /// or else the only function of the name, for a module under another name.
+    fn of_receiver(
+        &self,
+        candidates: &[FunctionId],
+        receiver: &str,
+        call: &Call,
+        language: Language,
+    ) -> Vec<(FunctionId, Certainty)> {
+        let is_method = |id: &FunctionId| self.function(*id).is_some_and(|function| function.holder.is_some());
+        let of_module: Vec<_> =
+            candidates.iter().copied().filter(|id| !is_method(id) && self.is_of_module(*id, receiver)).collect();
+        if !of_module.is_empty() {
+            return rate(&of_module, Certainty::Sure);
+        }
+        let methods: Vec<_> = candidates.iter().copied().filter(is_method).collect();
+        // In Rust a dot before the name is always a method's.
+        let only_methods = language == Language::Rust && call.callee.ends_with(&format!(".{}", call.name));
+        match (methods.as_slice(), candidates) {
+            ([], [_]) if !only_methods => rate(candidates, Certainty::Unique),
+            _ => rate(&methods, Certainty::Unique),
+        }
+    }
+
+    /// Whether a function stands in a file, folder, package or inline module of this name.
+    fn is_of_module(&self, id: FunctionId, module: &str) -> bool {
+        let path = self.path_of(id);
+        let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
+        let namespace = self.function(id).and_then(|function| function.namespace.as_deref()).unwrap_or_default();
+        let last = |text: &str| text.rsplit(['.', ':']).next() == Some(module);
+        stem.rsplit('/').take(2).any(|part| part == module) || last(namespace)
     }
 
     /// Whether a bare `name(..)` can mean this function: methods need an object, except where `this` is implied.
@@ -144,7 +180,8 @@ impl Index {
         found
     }
 
-    /// Every function from which this one is reached, nearest first; the function itself is not among them.
+    /// Every function from which this one is reached, nearest first; the function itself is not among them. Calls that
+    /// may mean more than three functions are listed and not followed further.
     pub fn callers(&self, function: FunctionId) -> Vec<Caller> {
         self.reaching(&[function])
     }
@@ -163,7 +200,9 @@ impl Index {
                 if seen.insert(edge.caller) {
                     let certainty = certainty.min(edge.certainty);
                     found.push(Caller { function: edge.caller, line: edge.line, distance: distance + 1, certainty });
-                    queue.push_back((edge.caller, distance + 1, certainty));
+                    if edge.meanings <= MAX_FOLLOWED {
+                        queue.push_back((edge.caller, distance + 1, certainty));
+                    }
                 }
             }
         }

@@ -1,5 +1,8 @@
 //! Conditions of Argo analyses, as far as the linter needs them: how `result` is used.
 
+/// Characters of a condition that are looked at.
+const MAX_CONDITION: usize = 2_000;
+
 /// How a condition uses the result of a measurement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Use {
@@ -18,7 +21,7 @@ pub(super) fn uses(condition: &str) -> Vec<Use> {
     let mut calls: Vec<&str> = Vec::new();
     let mut word = None;
     let mut quote = None;
-    let text = format!("{condition} ");
+    let text: String = condition.chars().take(MAX_CONDITION).chain([' ']).collect();
     for (i, c) in text.char_indices() {
         if let Some(end) = quote {
             if c == end {

@@ -63,15 +63,37 @@ pub fn heads(text: &str) -> Vec<Head<'_>> {
         .collect()
 }
 
-/// The rules of a file with the words after each name, one for each body.
+/// The rules of a file with the words after each name, one for each body. A text in brackets is a word, too: `a["b"]` is
+/// the same as `a.b`.
 pub fn bodies(text: &str) -> Vec<(Head<'_>, Vec<&str>)> {
     let tokens = tokens(text);
     let positions = head_positions(&tokens);
+    let word = |i: usize| match tokens[i].kind {
+        Kind::Word => Some(tokens[i].text),
+        Kind::Text if tokens[i - 1].text == "[" => Some(tokens[i].text.trim_matches(['"', '`'])),
+        _ => None,
+    };
     let body = |n: usize, start: usize| {
         let end = positions.get(n + 1).copied().unwrap_or(tokens.len());
-        tokens[start + 1..end].iter().filter(|token| token.kind == Kind::Word).map(|token| token.text).collect()
+        (start + 1..end).filter_map(word).collect()
     };
     heads(text).into_iter().zip(&positions).enumerate().map(|(n, (head, start))| (head, body(n, *start))).collect()
+}
+
+/// Where brackets stand deeper inside each other than allowed, as line and column.
+pub fn too_deep(text: &str, allowed: usize) -> Option<(usize, usize)> {
+    let mut depth = 0usize;
+    for token in tokens(text).iter().filter(|token| token.kind == Kind::Sign) {
+        match token.text {
+            "{" | "[" | "(" => depth += 1,
+            "}" | "]" | ")" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > allowed {
+            return Some((token.line, token.column));
+        }
+    }
+    None
 }
 
 /// Every dotted name of a file, as `time.now_ns`, with line and column.
@@ -193,8 +215,12 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
             rest = &rest[end + 1..];
             raw_until = None;
         }
+        let (mut column, mut counted) = (1, 0);
         while let Some(first) = rest.chars().next() {
-            let column = line[..line.len() - rest.len()].chars().count() + 1;
+            // Counted on from the token before: counting from the beginning takes the square of a long line.
+            let here = line.len() - rest.len();
+            column += line[counted..here].chars().count();
+            counted = here;
             let (kind, length) = match first {
                 c if c.is_whitespace() => {
                     rest = &rest[c.len_utf8()..];

@@ -12,6 +12,8 @@ use super::{Finding, Findings};
 const USUAL_REQUESTS: f64 = 100.0;
 /// States the requests that a service takes each second.
 const TRAFFIC: &str = "backtrail.dev/requests-per-second";
+/// Steps of a rollout, and templates that it names, that are looked at.
+const MAX_STEPS: usize = 100;
 /// The error rate that an analysis is taken to ask for, where it does not say.
 const USUAL_THRESHOLD: f64 = 0.01;
 
@@ -35,7 +37,8 @@ fn canary(rollout: &Manifest) -> Option<&Node> {
 }
 
 fn steps(rollout: &Manifest) -> &[Node] {
-    canary(rollout).and_then(|canary| canary.get(&["steps"])).map(Node::items).unwrap_or_default()
+    let steps = canary(rollout).and_then(|canary| canary.get(&["steps"])).map(Node::items).unwrap_or_default();
+    &steps[..steps.len().min(MAX_STEPS)]
 }
 
 /// Seconds of a pause; nothing for one that waits for a person.
@@ -74,6 +77,7 @@ fn incomplete(rollout: &Manifest, findings: &mut Findings<'_>) {
 /// Steps that are over before enough requests came.
 fn too_few(rollout: &Manifest, manifests: &[Manifest], findings: &mut Findings<'_>) {
     let traffic = rollout.root.get(&["metadata", "annotations", TRAFFIC]).and_then(Node::number);
+    let asked = rate(rollout, manifests);
     let steps = steps(rollout);
     for (i, step) in steps.iter().enumerate() {
         let Some(node) = step.get(&["setWeight"]) else { continue };
@@ -89,7 +93,6 @@ fn too_few(rollout: &Manifest, manifests: &[Manifest], findings: &mut Findings<'
         if endless || lasts <= 0.0 {
             continue;
         }
-        let asked = rate(rollout, manifests);
         let needed = (3.0 / asked).ceil();
         let each_second = needed / (weight / 100.0) / lasts;
         if each_second > traffic.unwrap_or(USUAL_REQUESTS) {
@@ -117,7 +120,7 @@ fn rate(rollout: &Manifest, manifests: &[Manifest]) -> f64 {
     if let Some(canary) = canary(rollout) {
         canary.all("templateName", &mut names);
     }
-    let names = names.into_iter().filter_map(Node::text);
+    let names = names.into_iter().filter_map(Node::text).take(MAX_STEPS);
     let conditions = names.flat_map(|name| template_of(name, manifests)).flat_map(metrics);
     let asked = conditions
         .flat_map(|metric| metric.conditions().filter_map(|(_, condition)| threshold(condition)).collect::<Vec<_>>());

@@ -144,8 +144,8 @@ pub const RULES: &[Rule] = &[
     rule!(
         "unreadable",
         ".yaml",
-        "a manifest that can not be read",
+        "a file that can not be read",
         "what can not be read was not checked",
-        "mend the syntax; render templates before linting them"
+        "mend the syntax, break long lines, and render templates before linting them"
     ),
 ];

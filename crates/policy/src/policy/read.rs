@@ -16,6 +16,9 @@ const MAX_FILES: usize = 64;
 /// Bytes of one file.
 const MAX_BYTES: u64 = 256 << 10;
 
+/// Brackets inside each other: the engine's reader takes twice as long for each further one.
+const MAX_BRACKETS: usize = 12;
+
 /// Texts of a folder by file name.
 pub(super) struct Files {
     pub(super) rego: Vec<(String, String)>,
@@ -117,6 +120,12 @@ pub(super) fn check(name: &str, text: &str, engine: &mut Engine, problems: &mut 
         problems.push(Problem::of_file(name, "a shipped file has this name, and your files only add to those", hint));
         return;
     }
+    if let Some((line, column)) = lint::rego_too_deep(text, MAX_BRACKETS) {
+        let message = format!("more than {MAX_BRACKETS} brackets inside each other");
+        let hint = "give a part of it a name, as a rule or a variable of its own".to_owned();
+        problems.push(Problem { file: name.to_owned(), line, column, message, hint });
+        return;
+    }
     match engine.add(name, text) {
         // The engine stumbles over the same word, and says less about it.
         Err(problem) if told.contains(&problem.line) => {}
@@ -137,7 +146,10 @@ pub(super) fn check(name: &str, text: &str, engine: &mut Engine, problems: &mut 
 fn taken(name: &str, text: &str) -> Vec<Problem> {
     let shipped: BTreeSet<&str> =
         SHIPPED.iter().flat_map(|(_, text)| lint::rego_heads(text)).map(|head| head.name).collect();
-    let own = lint::rego_heads(text).into_iter().filter(|head| head.name != "deny" && shipped.contains(head.name));
+    let own = lint::rego_heads(text).into_iter().filter(|head| {
+        let name = head.name.split('.').next().unwrap_or(head.name);
+        name != "deny" && shipped.contains(name)
+    });
     own.map(|head| Problem {
         file: name.to_owned(),
         line: head.line,

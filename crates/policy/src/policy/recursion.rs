@@ -17,29 +17,26 @@ struct Rule<'t> {
     calls: BTreeSet<&'t str>,
 }
 
-/// Names that stand for the package as a whole: what is asked through them, or through a text, is not known here.
+/// Names that stand for rules as a whole: what is asked through them is not known before it is asked.
 const WHOLE: &[&str] = &["data", "data.backtrail", "data.backtrail.patch"];
 
 pub(super) fn find(files: &[(String, String)]) -> Vec<Problem> {
     let shipped = SHIPPED.iter().map(|(name, text)| (*name, *text, false));
     let users = files.iter().map(|(name, text)| (name.as_str(), text.as_str(), true));
+    let mut whole: BTreeSet<String> = WHOLE.iter().map(|&name| name.to_owned()).collect();
+    whole.extend(files.iter().filter_map(|(_, text)| Some(format!("data.{}", package(text)?))));
     let mut problems = Vec::new();
     let mut rules: BTreeMap<&str, Rule<'_>> = BTreeMap::new();
     for (file, text, own) in shipped.chain(users) {
-        for (line, column, word) in rego_words(text) {
-            // `package backtrail.patch` has no `data` before it.
-            if own && WHOLE.contains(&word) {
-                problems.push(problem(
-                    (file, line, column),
-                    format!("'{word}' holds the rules themselves: a rule may call itself through it"),
-                    "name the rule, as my_rule, or the data, as data.my_limits",
-                ));
-            }
+        let imports = imports(text);
+        if own {
+            problems.extend(whole_packages(file, text, &whole, &imports));
         }
         for (head, words) in rego_bodies(text) {
-            let rule = rules.entry(head.name).or_default();
+            // `a.b if ...` is a part of `a`.
+            let rule = rules.entry(first(head.name)).or_default();
             rule.place = rule.place.or(own.then_some((file, head.line, head.column)));
-            rule.calls.extend(words.into_iter().flat_map(names));
+            rule.calls.extend(words.into_iter().flat_map(|word| names(word, &imports)));
         }
     }
     for (name, rule) in &rules {
@@ -51,14 +48,56 @@ pub(super) fn find(files: &[(String, String)]) -> Vec<Problem> {
     problems
 }
 
-/// What a word may call: its first part, or any part below `data`.
-fn names(word: &str) -> Vec<&str> {
-    let mut parts = word.split('.');
-    match parts.next() {
-        Some("input") | None => Vec::new(),
-        Some("data") => parts.collect(),
-        // The second part may be a rule of a library that is imported.
-        Some(first) => std::iter::once(first).chain(parts.next()).collect(),
+/// Uses of a package as a value: `package backtrail.patch` has no `data` before it, an import of a library names it.
+fn whole_packages(file: &str, text: &str, whole: &BTreeSet<String>, imports: &BTreeMap<&str, &str>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut before = "";
+    for (line, column, word) in rego_words(text) {
+        let imported = before == "import" && !WHOLE.contains(&word);
+        let alias = !matches!(before, "import" | "as") && imports.get(word).is_some_and(|path| whole.contains(*path));
+        if (whole.contains(word) && !imported) || alias {
+            let message = format!("'{word}' holds rules as a whole: a rule may call itself through it");
+            let hint = "name the rule, as my_rule, or the data, as data.my_limits";
+            problems.push(problem((file, line, column), message, hint));
+        }
+        before = word;
+    }
+    problems
+}
+
+fn package(text: &str) -> Option<&str> {
+    let words = rego_words(text);
+    let at = words.iter().position(|(_, _, word)| *word == "package")?;
+    Some(words.get(at + 1)?.2)
+}
+
+/// What a file imports, by the name that it has there.
+fn imports(text: &str) -> BTreeMap<&str, &str> {
+    let words: Vec<&str> = rego_words(text).into_iter().map(|(_, _, word)| word).collect();
+    let mut found = BTreeMap::new();
+    for (i, _) in words.iter().enumerate().filter(|(_, word)| **word == "import") {
+        let Some(path) = words.get(i + 1) else { continue };
+        let alias = match (words.get(i + 2), words.get(i + 3)) {
+            (Some(&"as"), Some(alias)) => alias,
+            _ => path.rsplit('.').next().unwrap_or(path),
+        };
+        found.insert(alias, *path);
+    }
+    found
+}
+
+fn first(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
+}
+
+/// What a word may call: its first part, or any part below `data`, written out or imported.
+fn names<'t>(word: &'t str, imports: &BTreeMap<&str, &'t str>) -> Vec<&'t str> {
+    let path = imports.get(first(word)).copied().unwrap_or_default();
+    match first(word) {
+        "input" => Vec::new(),
+        "data" => word.split('.').skip(1).collect(),
+        _ if path.starts_with("data.") => path.split('.').chain(word.split('.')).collect(),
+        first => vec![first],
     }
 }
 

@@ -150,6 +150,23 @@ fn other_yaml_is_not_looked_at() {
     assert_eq!(lint("a.bin", "\u{0}\u{1}"), []);
 }
 
+/// Work grows with a file, not with its square: this would take minutes otherwise.
+#[test]
+fn long_lines_and_queries_end_soon() {
+    for (name, text) in [
+        ("a.rego", "[ ".repeat(400_000)),
+        ("a.diff", "'".repeat(900_000)),
+        ("tests/test_a.py", format!("def test_delay():\n    assert {}\n", "<".repeat(900_000))),
+        ("a.yaml", {
+            let (name, text) = RULES.iter().find(|rule| rule.id == "analysis-vector").expect("a rule").mended;
+            assert_eq!(lint(name, text), []);
+            text.replace("or on()", &"/ {".repeat(200_000))
+        }),
+    ] {
+        assert!(lint(name, &text).len() < 10, "{name}");
+    }
+}
+
 proptest::proptest! {
     /// Whatever a file holds, the linter comes back, with places inside of it.
     #[test]

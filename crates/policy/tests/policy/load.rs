@@ -102,8 +102,11 @@ fn rules_that_would_never_be_asked_are_refused() {
 #[test]
 fn a_policy_library_in_its_own_package_is_taken() {
     let library = "package backtrail.patch.lib\n\nlong if input.diff.line_count > 41\n";
-    let policy = load(&[("lib.rego", library), ("mine.rego", &mine("data.backtrail.patch.lib.long"))]);
-    assert_eq!(rules(&policy.decide(&base())), ["shop.mine"]);
+    let imported = mine("lib.long").replace(HEAD, "package backtrail.patch\n\nimport data.backtrail.patch.lib\n\n");
+    for text in [mine("data.backtrail.patch.lib.long"), imported] {
+        let policy = load(&[("lib.rego", library), ("mine.rego", &text)]);
+        assert_eq!(rules(&policy.decide(&base())), ["shop.mine"]);
+    }
 }
 
 #[test]
@@ -226,15 +229,34 @@ fn rules_that_call_themselves_are_refused() {
         mine("x := data\n\tx.backtrail.patch.deny"),
         format!("package backtrail.patch\n\nimport data.backtrail.patch as p\n\n{}", call("count(p.deny) > 3")),
         format!("package backtrail.patch\n\nimport data.backtrail as p\n\n{}", call("count(p.patch.deny) > 3")),
-        // A shipped function calls the user's body of another one, and that calls the first.
-        format!("{HEAD}owned := x if {{\n\tx := \"\"\n\tinside(x)\n}}\n\ninside(path) if owned == path\n"),
+        format!("package backtrail.patch\n\nimport data.backtrail.patch.deny as d\n\n{}", call("count(d) > 3")),
+        format!("{HEAD}a.b if data.backtrail.patch.a.b\n\n{}", call("a.b")),
+        format!("{HEAD}a[\"b\"] if a[\"b\"]\n\n{}", call("a.b")),
     ] {
         let error = refused(&[("mine.rego", &text)]).to_string();
         assert!(error.contains("itself"), "{text}\n{error}");
     }
-    let library = "package backtrail.patch.lib\n\nimport data.backtrail.patch\n\nlong if patch.deny\n";
-    let error = refused(&[("lib.rego", library), ("mine.rego", &mine("data.backtrail.patch.lib.long"))]).to_string();
-    assert!(error.contains("itself"), "{error}");
+    for library in [
+        "package backtrail.patch.lib\n\nimport data.backtrail.patch\n\nlong if patch.deny\n",
+        "package backtrail.patch.lib\n\nlong if data.backtrail.patch.lib[\"long\"]\n",
+        "package backtrail.patch.lib\n\nlong if data.backtrail.patch.lib[input.request.id]\n",
+        "package backtrail.patch.lib\n\nimport data.backtrail.patch.lib as me\n\nlong if me[input.request.id]\n",
+        "package backtrail.patch.lib\n\nimport data.backtrail.patch.lib as me\n\nlong if me.long\n",
+        "package backtrail.patch.lib\n\nimport data.backtrail.patch.lib.long as me\n\nlong if me\n",
+    ] {
+        let error =
+            refused(&[("lib.rego", library), ("mine.rego", &mine("data.backtrail.patch.lib.long"))]).to_string();
+        assert!(error.contains("itself"), "{library}\n{error}");
+    }
+}
+
+#[test]
+fn text_that_is_nested_too_deep_is_refused() {
+    for (open, close) in [("[", "]"), ("(", ")"), ("{\"a\": ", "}")] {
+        let text = mine(&format!("x := {}1{}", open.repeat(400), close.repeat(400)));
+        assert!(refused(&[("mine.rego", &text)]).to_string().contains("brackets inside each other"));
+        load(&[("mine.rego", &mine(&format!("x := {}1{}\n\tx == 2", open.repeat(11), close.repeat(11))))]);
+    }
 }
 
 #[test]

@@ -1,0 +1,243 @@
+//! What would end the failure, as far as telemetry tells, and whether a change took just that away.
+//!
+//! A recent change is a suspect because it is recent; that alone repairs nothing. It is taken back only if it removed a
+//! protection that the failure lacks, moved a number the way that makes the failure worse, or brought the very error that
+//! telemetry shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backtrail_model::patch_request::{EdgeLoad, PatchRequest};
+
+use super::load::{Storm, is_saturated};
+use super::place::words;
+
+/// Share of failed calls from which the caller is taken to give up.
+const GIVES_UP: f64 = 0.05;
+/// The suspect works this much longer than its caller waits.
+const OUTLIVES: f64 = 1.2;
+
+/// Words of code that spreads, limits or budgets repeats.
+const SPREADING: [&str; 11] =
+    ["jitter", "random", "uniform", "randint", "rand", "backoff", "exponential", "budget", "cap", "capped", "limit"];
+/// Words of code that bounds how long something takes.
+const BOUNDING: [&str; 4] = ["timeout", "deadline", "abort", "settimeout"];
+/// Words of code that gives something back.
+const RELEASING: [&str; 9] = ["close", "release", "defer", "finally", "dispose", "with", "using", "put", "shutdown"];
+/// Words with which an error says that there was none left of something.
+const EXHAUSTED: [&str; 12] = [
+    "pool",
+    "exhausted",
+    "acquire",
+    "lease",
+    "free",
+    "taken",
+    "slot",
+    "slots",
+    "permit",
+    "permits",
+    "available",
+    "idle",
+];
+
+/// What the failure lacks.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Needs {
+    /// Fewer repeats, or spread ones.
+    pub(crate) retries: bool,
+    /// An end of work that nobody waits for any more.
+    pub(crate) time: bool,
+    /// More of something that ran out, or giving it back.
+    pub(crate) pool: bool,
+    /// Names of exceptions and quoted texts in the error.
+    marks: BTreeSet<String>,
+}
+
+/// Lines that a change removed and added, of files that are no tests.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Lines {
+    pub(crate) removed: Vec<String>,
+    pub(crate) added: Vec<String>,
+}
+
+impl Needs {
+    pub(crate) fn of(request: &PatchRequest) -> Self {
+        let summary = &request.telemetry_summary;
+        let error = summary.divergent_span.as_ref().map_or("", |span| span.error.as_str());
+        let motifs = summary.log_motifs.iter().map(|motif| motif.message.as_str());
+        let said: BTreeSet<String> = std::iter::once(error).chain(motifs).flat_map(words).collect();
+        Self {
+            retries: Storm::of(request).is_some(),
+            time: overrun(request).is_some(),
+            pool: EXHAUSTED.iter().any(|word| said.contains(*word)) && !said.contains("timed"),
+            marks: marks(error),
+        }
+    }
+
+    /// How a change took away what the failure lacks; empty if it did not.
+    pub(crate) fn taken_by(&self, lines: &Lines) -> Vec<String> {
+        let mut why = Vec::new();
+        let mut lost = |needed: bool, kind: &[&str], what: &str| {
+            let (before, after) = (count(&lines.removed, kind), count(&lines.added, kind));
+            if needed && before > after {
+                why.push(format!("it removed {what}"));
+            }
+        };
+        lost(self.retries, &SPREADING, "what limited or spread repeated calls");
+        lost(self.time, &BOUNDING, "what bounded the time of a call");
+        lost(self.pool, &RELEASING, "what gave something back");
+        why.extend(
+            moved(lines)
+                .into_iter()
+                .filter(|moved| self.is_worse(&moved.name, moved.before, moved.after))
+                .map(|moved| format!("it moved {} from {} to {}", moved.name, moved.before, moved.after)),
+        );
+        let brought = self.marks.iter().filter(|mark| {
+            let has = |lines: &[String]| lines.iter().any(|line| line.contains(mark.as_str()));
+            has(&lines.added) && !has(&lines.removed)
+        });
+        why.extend(brought.map(|mark| format!("it brought '{mark}', which the error names")));
+        why
+    }
+
+    /// Whether a setting that moved so makes this failure worse; a value of another kind says nothing.
+    pub(crate) fn is_worse(&self, name: &str, before: f64, after: f64) -> bool {
+        let words = words(name);
+        let any = |kind: &[&str]| words.iter().any(|word| kind.contains(&word.as_str()));
+        let (grew, shrank) = (after > before, after < before);
+        if any(&["budget", "ratio"]) && any(&["retry", "retries"]) {
+            return self.retries && (grew || (after == 0.0 && before > 0.0));
+        }
+        if any(&["delay", "pause", "backoff", "wait", "jitter", "interval"]) {
+            return self.retries && shrank;
+        }
+        if any(&["timeout", "deadline"]) {
+            return self.time && grew;
+        }
+        if any(&["retries", "retry", "attempts", "tries"]) {
+            return self.retries && grew;
+        }
+        if any(&["pool", "connections", "conns", "sessions", "leases", "slots", "permits", "workers", "threads"]) {
+            return self.pool && shrank;
+        }
+        false
+    }
+}
+
+/// The caller that gives up before the suspect is done: it fails, or its calls end at one time while the suspect works on.
+pub(crate) fn overrun(request: &PatchRequest) -> Option<&EdgeLoad> {
+    let suspect = &request.suspect_ref.entity.service;
+    request.telemetry_summary.load.iter().find(|load| {
+        let gave_up = load.errors as f64 >= GIVES_UP * load.calls as f64;
+        // Without a count of errors the shape tells: nobody waits longer than the 95th percentile of the caller.
+        let told = load.errors > 0 || is_saturated(load);
+        load.to == *suspect
+            && told
+            && (gave_up || load.errors == 0)
+            && load.p95_ms > 0.0
+            && load.served_p95_ms > OUTLIVES * load.p95_ms
+    })
+}
+
+/// Names of exceptions (`KeyError`, `java.net.SocketException`) and quoted texts of an error.
+fn marks(error: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for word in error.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')) {
+        let name = word.trim_matches('.').rsplit('.').next().unwrap_or_default();
+        // Exceptions that waiting brings say what failed and not who brought it.
+        let generic = name.contains("Timeout") || name.contains("Connection");
+        if !generic && ["Error", "Exception", "Panic"].iter().any(|end| name.len() > end.len() && name.ends_with(end)) {
+            found.insert(name.to_owned());
+        }
+    }
+    for quote in ['\'', '"'] {
+        let mut parts = error.split(quote);
+        parts.next();
+        while let (Some(inside), Some(_)) = (parts.next(), parts.next()) {
+            if (3..=80).contains(&inside.len()) {
+                found.insert(inside.to_owned());
+            }
+        }
+    }
+    found
+}
+
+fn count(lines: &[String], kind: &[&str]) -> usize {
+    lines.iter().flat_map(|line| words(line)).filter(|word| kind.contains(&word.as_str())).count()
+}
+
+/// A number that a change moved.
+struct Moved {
+    name: String,
+    before: f64,
+    after: f64,
+}
+
+/// Numbers that a change assigns to the same name before and after.
+fn moved(lines: &Lines) -> Vec<Moved> {
+    let numbers =
+        |lines: &[String]| -> BTreeMap<String, f64> { lines.iter().filter_map(|line| assigned(line)).collect() };
+    let (before, after) = (numbers(&lines.removed), numbers(&lines.added));
+    let both = before.into_iter().filter_map(|(name, before)| {
+        let after = *after.get(&name)?;
+        (before.to_bits() != after.to_bits()).then_some(Moved { name, before, after })
+    });
+    both.collect()
+}
+
+/// `name = number` and `name: number`, with whatever stands around them.
+fn assigned(line: &str) -> Option<(String, f64)> {
+    let at = line.find(['=', ':'])?;
+    let name = line[..at].trim().trim_matches(['"', '\'', ' ']).rsplit([' ', '.']).next()?.to_owned();
+    let value = line[at + 1..].trim_start_matches(['=', ':', ' ', '"', '\'']);
+    let digits = value.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-')).next()?;
+    Some((name, digits.parse().ok()?)).filter(|(name, _)| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(removed: &[&str], added: &[&str]) -> Lines {
+        let own = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+        Lines { removed: own(removed), added: own(added) }
+    }
+
+    fn storm() -> Needs {
+        Needs { retries: true, ..Needs::default() }
+    }
+
+    #[test]
+    fn a_change_that_removed_the_protection_is_the_cause_and_one_that_kept_it_is_not() {
+        let removed_jitter = lines(&["time.sleep(random.uniform(0, delay))"], &["time.sleep(self.delay_s)"]);
+        assert_eq!(storm().taken_by(&removed_jitter), ["it removed what limited or spread repeated calls"]);
+        assert!(Needs { time: true, ..Needs::default() }.taken_by(&removed_jitter).is_empty(), "another need");
+        let kept = lines(&["time.sleep(2)"], &["time.sleep(self.pause)", "log.info('attempt %d', attempt)"]);
+        assert!(storm().taken_by(&kept).is_empty());
+        let moved_about = lines(&["backoff(random())"], &["wait = backoff(random())"]);
+        assert!(storm().taken_by(&moved_about).is_empty());
+    }
+
+    #[test]
+    fn a_number_counts_only_in_the_direction_that_hurts() {
+        assert_eq!(
+            storm().taken_by(&lines(&["  max_retries: 1"], &["  max_retries: 3"])),
+            ["it moved max_retries from 1 to 3"]
+        );
+        assert!(storm().taken_by(&lines(&["  max_retries: 3"], &["  max_retries: 1"])).is_empty());
+        assert!(storm().is_worse("bank.retry_budget", 0.1, 0.0), "0 switches it off");
+        let slow = Needs { time: true, ..Needs::default() };
+        assert!(slow.is_worse("INVENTORY_TIMEOUT_MS", 600.0, 5000.0) && !slow.is_worse("timeout", 800.0, 700.0));
+        let dry = Needs { pool: true, ..Needs::default() };
+        assert!(dry.is_worse("db.pool.size", 16.0, 4.0) && !dry.is_worse("media_connections", 16.0, 64.0));
+    }
+
+    #[test]
+    fn an_error_is_brought_by_the_change_that_names_it_first() {
+        let needs = Needs { marks: marks("KeyError: 'currency'"), ..Needs::default() };
+        let brings =
+            lines(&["total = sum(o['price'] for o in orders)"], &["total = convert(o['price'], o['currency'])"]);
+        assert_eq!(needs.taken_by(&brings), ["it brought 'currency', which the error names"]);
+        assert!(needs.taken_by(&lines(&["o['currency']"], &["order['currency']"])).is_empty());
+        assert!(marks("java.net.http.HttpTimeoutException: request timed out").is_empty());
+    }
+}
