@@ -1,7 +1,7 @@
 //! What the policy is asked about: facts of a patch, computed from the diff and the code. Nothing is taken from what its
 //! author says about it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backtrail_code::{Language, Parsed, api_changes, changed_functions, parse, undefined_names};
 use backtrail_policy as policy;
@@ -128,8 +128,13 @@ pub fn noop_hunks(patch: &str) -> u64 {
     hunks.iter().filter(|(removed, added)| removed == added).count() as u64
 }
 
-/// The part about the code.
-pub fn code(proposal: &Proposal, changed: &[Changed<'_>], redactor: &Redactor) -> policy::Code {
+/// The part about the code. `sources` is the service's code before the patch.
+pub fn code(
+    proposal: &Proposal,
+    changed: &[Changed<'_>],
+    sources: &BTreeMap<String, Parsed>,
+    redactor: &Redactor,
+) -> policy::Code {
     let (mut undefined, mut syntax_errors, mut api) = (Vec::new(), Vec::new(), BTreeSet::new());
     let (mut egress, mut secrets, mut pii) = (Vec::new(), Vec::new(), Vec::new());
     let mut dependencies = BTreeSet::new();
@@ -156,8 +161,8 @@ pub fn code(proposal: &Proposal, changed: &[Changed<'_>], redactor: &Redactor) -
                     let changes = api_changes(&before, &after);
                     api.extend(changes.into_iter().map(|change| format!("{}: {}", file.path, change.function)));
                 }
-                egress.extend(ways_out(&file.path, &lines));
-                dependencies.extend(imports(language, &lines, before));
+                egress.extend(ways_out(&file.path, &lines, before));
+                dependencies.extend(imports(language, &lines, before, sources));
             }
         }
         // The whole file is looked at, because a key has many lines; what an added line has part in counts.
@@ -237,14 +242,14 @@ const WAYS_OUT: [&str; 16] = [
     "subprocess",
 ];
 
-fn ways_out(path: &str, lines: &[(u64, &str)]) -> Vec<policy::Egress> {
+/// Ways out that are new. A call that the file made before, with the same first argument, is none, whatever else changes
+/// about it; nor is a host that it named.
+fn ways_out(path: &str, lines: &[(u64, &str)], before: &str) -> Vec<policy::Egress> {
     let mut found = Vec::new();
     for (line, text) in lines {
-        let call = WAYS_OUT.iter().find(|call| text.contains(*call)).map(|call| (*call).to_owned());
-        let host = text.find("://").map(|at| {
-            let rest = text[at + 3..].split(['/', '"', '\'', ' ', ')', '`']).next().unwrap_or_default();
-            rest.to_owned()
-        });
+        let call = WAYS_OUT.iter().find_map(|call| Some((call, text.find(call)?)));
+        let call = call.filter(|(_, at)| !made(before, &text[*at..])).map(|(call, _)| (*call).to_owned());
+        let host = hosts(text).next().filter(|host| !hosts(before).any(|known| known == *host)).map(str::to_owned);
         if let Some(what) = call.or(host) {
             found.push(policy::Egress { path: path.to_owned(), line: *line, what });
         }
@@ -252,9 +257,29 @@ fn ways_out(path: &str, lines: &[(u64, &str)]) -> Vec<policy::Egress> {
     found
 }
 
-/// Packages that added lines import and that the file did not import before. Only Python tells its own standard library
+/// Whether a text makes the call that `call` begins with. One without an argument is told from no other.
+fn made(text: &str, call: &str) -> bool {
+    let ends = [',', ')'];
+    let Some(open) = call.find('(') else { return false };
+    let argument = call[open + 1..].find(ends).unwrap_or_default();
+    let made = &call[..open + 1 + argument];
+    argument > 0 && text.match_indices(made).any(|(at, _)| text[at + made.len()..].starts_with(ends))
+}
+
+/// Hosts of the addresses in a text.
+fn hosts(text: &str) -> impl Iterator<Item = &str> {
+    let rests = text.split("://").skip(1);
+    rests.map(|rest| rest.split(['/', '"', '\'', ' ', ')', '`', '\n', '\r']).next().unwrap_or_default())
+}
+
+/// Packages that added lines import and that neither the file nor another one of the service imported before. Only Python tells its own standard library
 /// apart here; an import of another language's counts as one.
-fn imports(language: Language, lines: &[(u64, &str)], before: &str) -> BTreeSet<String> {
+fn imports(
+    language: Language,
+    lines: &[(u64, &str)],
+    before: &str,
+    sources: &BTreeMap<String, Parsed>,
+) -> BTreeSet<String> {
     let name = |line: &str| -> Option<String> {
         let line = line.trim();
         let words = |rest: &str| rest.split([' ', ',', ';', '.', ':']).next().map(str::to_owned);
@@ -273,9 +298,15 @@ fn imports(language: Language, lines: &[(u64, &str)], before: &str) -> BTreeSet<
             _ => None,
         }
     };
-    let known: BTreeSet<String> = before.lines().filter_map(name).collect();
-    let new = lines.iter().filter_map(|(_, line)| name(line)).filter(|name| !name.is_empty() && !known.contains(name));
-    new.filter(|name| !(language == Language::Python && PYTHON.contains(&name.as_str()))).collect()
+    let mut new: BTreeSet<String> = lines.iter().filter_map(|(_, line)| name(line)).collect();
+    new.retain(|name| !name.is_empty() && !(language == Language::Python && PYTHON.contains(&name.as_str())));
+    if !new.is_empty() {
+        let of_service = sources.values().filter(|parsed| parsed.language() == language).map(Parsed::text);
+        for known in of_service.chain([before]).flat_map(str::lines).filter_map(name) {
+            new.remove(&known);
+        }
+    }
+    new
 }
 
 /// Modules of Python's standard library that a patch may use.
@@ -395,5 +426,37 @@ pub fn patch(proposal: &Proposal, repository: &str, commit: &str) -> policy::Pat
             Origin::Recipe => policy::Origin::Recipe,
             Origin::Llm => policy::Origin::Llm,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_was_made_before_is_no_new_way_out() {
+        let before = "answer = requests.get(self.url, params=p)\nconst API = \"https://tax.example/v1\"\n";
+        let out = |line: &str| ways_out("a.py", &[(1, line)], before).into_iter().map(|one| one.what).next();
+        assert_eq!(out("answer = requests.get(self.url, params=p, timeout=2)"), None);
+        assert_eq!(out("const OTHER = \"https://tax.example/v2\""), None);
+        for (line, what) in [
+            ("requests.get(self.ur, params=p)", "requests."),
+            ("requests.get(self.url_of_mine)", "requests."),
+            ("requests.post(self.url, params=p)", "requests."),
+            ("requests.get()", "requests."),
+            ("u = \"https://tax.example.org/\"", "tax.example.org"),
+            ("u = \"https://tax\"", "tax"),
+        ] {
+            assert_eq!(out(line).as_deref(), Some(what), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_another_file_of_the_service_imports_is_no_new_dependency() {
+        let other = parse(Language::Python, "from shop import flags\nimport requests\n").expect("parses");
+        let sources = BTreeMap::from([("b.py".to_owned(), other)]);
+        let lines = [(1, "from shop import flags"), (2, "import httpx"), (3, "import time")];
+        let new = imports(Language::Python, &lines, "", &sources);
+        assert_eq!(new.into_iter().collect::<Vec<_>>(), ["httpx"]);
     }
 }

@@ -1,11 +1,15 @@
 //! The planner: recipes, least risk first. A recipe looks at the request and the code and gives candidates, or says why it
 //! has none. The same facts give the same plan.
 
+mod backoff;
+mod deadline;
+mod flags_file;
 mod llm;
 mod load;
 mod needs;
 mod place;
 mod pool;
+mod python;
 mod restore;
 mod retries;
 mod revert;
@@ -28,7 +32,7 @@ struct Recipe {
 }
 
 /// All recipes in the order in which their candidates are tried: what was there before, then settings, then code.
-const RECIPES: [Recipe; 7] = [
+const RECIPES: [Recipe; 9] = [
     Recipe { name: "revert", plan: revert::revert },
     Recipe { name: "flag", plan: restore::flag },
     Recipe { name: "retry_budget", plan: retries::budget },
@@ -36,6 +40,8 @@ const RECIPES: [Recipe; 7] = [
     Recipe { name: "timeout_within_deadline", plan: timeout::within_deadline },
     Recipe { name: "pool_size", plan: pool::size },
     Recipe { name: "restore_setting", plan: restore::setting },
+    Recipe { name: "backoff_jitter", plan: backoff::jitter },
+    Recipe { name: "deadline", plan: deadline::missing },
 ];
 
 /// Most candidates of a plan.

@@ -238,7 +238,7 @@ impl Workshop {
             },
             patch: facts::patch(proposal, &mapping.repository, commit),
             diff: facts::diff(&applied.patch, &digest(&applied.patch), &applied.diff, &changed),
-            code: facts::code(proposal, &changed, &self.redactor),
+            code: facts::code(proposal, &changed, &context.sources, &self.redactor),
             tests: evidence.map(|evidence| evidence.tests(&changed)),
             golden: backtrail_policy::Golden { assertions_added: 0 },
             observability: facts::observability(proposal, &required(proposal), &changed),

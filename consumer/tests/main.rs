@@ -12,4 +12,5 @@ mod secrets;
 mod shop;
 mod stub;
 mod report;
+mod recipes;
 mod support;
