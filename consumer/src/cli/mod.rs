@@ -11,8 +11,8 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use args::{
-    Abort, Approve, Cli, Command, DataDir, Demo, Dlq, DlqCommand, Doctor, Eval, Format, LogFormat, PolicyCommand, Reject,
-    Report, Run, Show, Status, Submit, Verify,
+    Abort, Approve, Cli, Command, DataDir, Demo, Dlq, DlqCommand, Doctor, Eval, Format, LogFormat, PolicyCommand,
+    Reject, Report, Run, Show, Status, Submit, Verify,
 };
 pub(crate) use backtrail_exit::{Exit, Failure};
 pub(crate) use check::{ChangeKind, Check};

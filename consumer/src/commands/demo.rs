@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Demo, out: &mut Out) -> Result<Exit, Failure> {
     let (owner, approvers) = people(dir)?;
     let mut store = Store::open(dir)?;
     let mut spool = Spool::open(&args.spool)?;
-    let taken = take_in(&mut spool, &mut store, BATCH, now())?;
+    let taken = take_in(&mut spool, &mut store, &backtrail_redact::Redactor::new(), BATCH, now())?;
     if taken == 0 {
         return Err(anyhow::anyhow!("there is no patch request in {}", args.spool.display()).into());
     }

@@ -2,8 +2,8 @@
 
 mod abort;
 mod approve;
-mod demo;
 mod check;
+mod demo;
 mod dlq;
 mod doctor;
 mod eval;
