@@ -84,6 +84,7 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
         let outcome = case(folder, args).with_context(|| format!("case {}", folder.display()))?;
         if !args.json {
             print(&outcome, out)?;
+            out.finish()?;
         }
         outcomes.push(outcome);
     }
