@@ -222,6 +222,7 @@ impl Workshop {
         let proposal = &candidate.proposal;
         let changed = applied.changed();
         let budget = &request.budget;
+        let nothing = || backtrail_policy::Sandbox { isolated: Vec::new(), not_isolated: Vec::new() };
         Input {
             stage: if evidence.is_some() { Stage::AfterTests } else { Stage::BeforeTests },
             request: backtrail_policy::Request {
@@ -243,9 +244,7 @@ impl Workshop {
             golden: backtrail_policy::Golden { assertions_added: 0 },
             observability: facts::observability(proposal, &required(proposal), &changed),
             revert_proof: evidence.map(|_| applied.revert_proof.clone()),
-            sandbox: evidence
-                .map(Evidence::isolation)
-                .unwrap_or_else(|| backtrail_policy::Sandbox { isolated: Vec::new(), not_isolated: Vec::new() }),
+            sandbox: evidence.map_or_else(nothing, Evidence::isolation),
             limits: backtrail_policy::Limits {
                 max_lines: u64::from(budget.max_lines),
                 max_files: u64::from(budget.max_files),
