@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::now;
+use crate::candidate::Stage;
 use crate::cli::{Eval, Exit, Failure, Out};
 use crate::event::enveloped;
 use crate::evidence::Signer;
@@ -52,6 +53,8 @@ struct Outcome {
     reason: String,
     /// Candidates that are verified, the proposed one first.
     verified: Vec<Judged>,
+    /// Candidates that were refused, each with its reasons.
+    refused: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -106,6 +109,9 @@ fn print(outcome: &Outcome, out: &mut Out) -> std::io::Result<()> {
     if outcome.verified.is_empty() {
         out.line(&format!("    {}", outcome.reason))?;
     }
+    for refused in outcome.refused.iter().filter(|_| !outcome.verified.is_empty()) {
+        out.line(&format!("    refused  {}", refused.chars().take(300).collect::<String>()))?;
+    }
     for judged in &outcome.verified {
         let cures = if judged.cures { "cures" } else { "WRONG" };
         out.line(&format!("    {cures}  {}  tier {}  {}", judged.candidate, judged.tier, judged.title))?;
@@ -158,8 +164,13 @@ fn case(folder: &Path, args: &Eval) -> anyhow::Result<Outcome> {
     let mirror = Mirror::of(&repository.display().to_string(), &data.join("mirrors"))?;
     let verified = judge(folder, &case, &store, &remediation, &mirror, &sandbox, limits)?;
     let reason = remediation.reason.clone().unwrap_or_default();
+    let refused = remediation.candidates.iter().filter_map(|tried| match &tried.stage {
+        Stage::Refused { by, why } => Some(format!("{} by {by}: {}", tried.candidate.id, why.join("; "))),
+        _ => None,
+    });
+    let refused = refused.collect();
     let (id, language, class) = (case.id, case.language, case.class);
-    Ok(Outcome { id, language, class, state: remediation.state, reason, verified })
+    Ok(Outcome { id, language, class, state: remediation.state, reason, verified, refused })
 }
 
 fn judge(

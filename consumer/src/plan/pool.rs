@@ -2,6 +2,8 @@
 
 use super::load::is_saturated;
 use super::needs::Needs;
+use backtrail_model::patch_request::{EdgeLoad, PatchRequest};
+
 use super::place::find;
 use super::{Found, draft_of_setting};
 use crate::candidate::{Kind, Mechanism, Origin, Proposal};
@@ -11,6 +13,23 @@ use crate::context::Context;
 const ROOM: f64 = 1.5;
 /// A pool grows by this factor at most: more is a question of capacity, for people.
 const MOST_GROWTH: f64 = 8.0;
+
+/// Uses in the window, a second, and at a time by Little's law. What wants a connection comes in, whether or not it gets
+/// one: the calls into the suspect.
+fn in_flight(request: &PatchRequest, held: &EdgeLoad) -> (u64, f64, f64) {
+    let suspect = &request.suspect_ref.entity.service;
+    let load = &request.telemetry_summary.load;
+    let wanted = load.iter().filter(|load| load.to == *suspect).map(|load| load.calls).sum::<u64>().max(held.calls);
+    let rate = wanted as f64 / held.seconds;
+    (wanted, rate, rate * held.served_p95_ms.max(1.0) / 1000.0)
+}
+
+/// Whether a pool of this size is smaller than what is in flight: a larger one that runs dry is not given back to.
+pub(super) fn is_too_small(request: &PatchRequest, size: f64) -> bool {
+    let suspect = &request.suspect_ref.entity.service;
+    let held = request.telemetry_summary.load.iter().filter(|load| load.from == *suspect).max_by_key(|load| load.calls);
+    held.is_some_and(|held| held.seconds > 0.0 && !is_saturated(held) && size < ROOM * in_flight(request, held).2)
+}
 
 pub(super) fn size(context: &Context) -> Found {
     let request = &context.request;
@@ -36,10 +55,7 @@ pub(super) fn size(context: &Context) -> Found {
                 .is_some_and(|word| matches!(word.as_str(), "connections" | "conns" | "sessions" | "workers"));
         pool && bound && setting.value.parse::<u64>().is_ok_and(|value| value > 0)
     })?;
-    // What wants a connection comes in, whether or not it gets one: the calls into the suspect.
-    let wanted = load.iter().filter(|load| load.to == *suspect).map(|load| load.calls).sum::<u64>().max(held.calls);
-    let rate = wanted as f64 / held.seconds;
-    let in_flight = rate * held.served_p95_ms.max(1.0) / 1000.0;
+    let (wanted, rate, in_flight) = in_flight(request, held);
     let value = (ROOM * in_flight).ceil();
     let now: u64 = place.setting.value.parse().unwrap_or(1);
     let computation = vec![

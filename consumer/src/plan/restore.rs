@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::load::{Storm, is_saturated};
 use super::needs::Needs;
 use super::place::{last, words, words_of};
+use super::pool::is_too_small;
 use super::revert::{distinct, short};
 use crate::candidate::{Draft, FileEdit, Kind, Mechanism, Origin, Proposal};
 use crate::context::{ConfigFile, Context, has_word};
@@ -26,12 +27,20 @@ pub(super) fn setting(context: &Context) -> Found {
         let number = |value: &str| value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).parse::<f64>().ok();
         let worse = match (number(&changed.before), number(&changed.setting.value)) {
             (Some(before), Some(now)) => {
-                needs.is_worse(&changed.setting.name(), before, now) && ends_the_storm(context, changed.setting, before)
+                let pool = needs.pool && is_pool(changed.setting);
+                needs.is_worse(&changed.setting.name(), before, now)
+                    && ends_the_storm(context, changed.setting, before)
+                    && (!pool || is_too_small(&context.request, now) && !is_too_small(&context.request, before))
             }
             _ => false,
         };
         worse && !is_flag(changed) && context.code_mentions(last(changed.setting))
     })
+}
+
+fn is_pool(setting: &Setting) -> bool {
+    let timed = ["timeout", "deadline", "delay", "retry", "retries", "attempts"];
+    !words_of(setting).iter().any(|word| timed.contains(&word.as_str()))
 }
 
 /// Whether the earlier value is enough by what the callee can bear: fewer repeats are not always few enough.

@@ -1,7 +1,8 @@
 //! Proving a candidate: the repository's own tests before and after, added tests that fail before and pass after.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use backtrail_policy as policy;
 use backtrail_policy::{FileKind, kind_of};
@@ -12,8 +13,9 @@ use serde::Serialize;
 use super::{Applied, Judged, Workshop};
 use crate::candidate::{Candidate, Counts};
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{During, Error};
 use crate::facts::{self, Changed};
+use crate::journal::digest;
 
 /// How often added tests run: one that passes by chance is found with it.
 const REPEATS: u32 = 5;
@@ -67,12 +69,14 @@ impl Workshop {
     pub fn prove(&self, context: &Context, applied: &Applied) -> Result<Evidence, Error> {
         let baseline = self.baseline(context)?;
         let (before, path) = (&baseline.run, applied.worktree.path());
-        let mut after = self.run(&baseline.suites, path, None)?;
+        // A copy: what a patch leaves in it, nobody finds again.
+        let (_caches, cache) = self.copied_cache(context)?;
+        let mut after = self.run(&baseline.suites, path, None, &cache)?;
         let mut flaky = BTreeSet::new();
         let mut newly_failing = newly_failing(before, &after);
         if !newly_failing.is_empty() {
             // Once more: what passes now fails by chance, and says so.
-            let again = self.run(&baseline.suites, path, None)?;
+            let again = self.run(&baseline.suites, path, None, &cache)?;
             flaky.extend(newly_failing.keys().filter(|name| again.passed.contains(*name)).cloned());
             newly_failing.retain(|name, _| !again.passed.contains(name));
         }
@@ -80,14 +84,14 @@ impl Workshop {
             after.names().filter(|name| !before.names().any(|one| one == *name)).cloned().collect();
         let (mut failing_before, mut passing_after, mut repeats) = (0, 0, 0);
         if !added.is_empty() {
-            let old = self.with_added_tests_only(context, applied, &baseline.suites)?;
+            let old = self.with_added_tests_only(context, applied, &baseline.suites, &cache)?;
             // A test that does not even load on the old code fails on it.
             failing_before = added.iter().filter(|name| !old.passed.contains(*name)).count() as u64;
             let mut always: BTreeSet<&String> = added.iter().filter(|name| after.passed.contains(*name)).collect();
             let passed_once = always.clone();
             repeats = 1;
             for _ in 1..REPEATS {
-                let again = self.run(&baseline.suites, path, Some(&added))?;
+                let again = self.run(&baseline.suites, path, Some(&added), &cache)?;
                 flaky.extend(
                     passed_once.iter().filter(|name| !again.passed.contains(**name)).map(|name| (*name).clone()),
                 );
@@ -147,7 +151,9 @@ impl Workshop {
         }
         let (_folder, worktree) = self.checkout(context)?;
         let suites = suites(worktree.path(), &context.mapping.path_prefix);
-        let mut run = self.run(&suites, worktree.path(), None)?;
+        let cache = self.cache(context);
+        std::fs::create_dir_all(&cache).during("create", &cache)?;
+        let mut run = self.run(&suites, worktree.path(), None, &cache)?;
         if suites.is_empty() {
             run.could_not.push("the repository has no tests that are known here".into());
         }
@@ -156,19 +162,47 @@ impl Workshop {
         Ok(baseline)
     }
 
+    /// Where the suites of a commit keep what they build: filled by the run without a patch.
+    fn cache(&self, context: &Context) -> PathBuf {
+        let of = format!("{} {}", context.mapping.repository, context.commit);
+        self.scratch.join("caches").join(&digest(of.as_bytes())[..16])
+    }
+
+    /// A copy of it, gone with the first of what is given.
+    fn copied_cache(&self, context: &Context) -> Result<(tempfile::TempDir, PathBuf), Error> {
+        let folder = tempfile::tempdir_in(&self.scratch).during("create a folder in", &self.scratch)?;
+        let copy = folder.path().join("cache");
+        let copied = Command::new("cp").arg("-a").arg("--").arg(self.cache(context)).arg(&copy).output();
+        let copied = copied.during("copy to", &copy)?;
+        if !copied.status.success() {
+            // Slower, and nothing else.
+            tracing::debug!(said = %String::from_utf8_lossy(&copied.stderr), "the build cache is not copied");
+            std::fs::create_dir_all(&copy).during("create", &copy)?;
+        }
+        Ok((folder, copy))
+    }
+
     /// The old code with the tests that the patch adds or changes.
-    fn with_added_tests_only(&self, context: &Context, applied: &Applied, suites: &[Suite]) -> Result<Run, Error> {
+    fn with_added_tests_only(
+        &self,
+        context: &Context,
+        applied: &Applied,
+        suites: &[Suite],
+        cache: &Path,
+    ) -> Result<Run, Error> {
         let (_folder, mut worktree) = self.checkout(context)?;
         for (path, _, after) in &applied.texts {
             if let (FileKind::Test, Some(text)) = (kind_of(path), after) {
                 worktree.write(&TreePath::checked(path.as_bytes())?, text.as_bytes())?;
             }
         }
-        self.run(suites, worktree.path(), None)
+        self.run(suites, worktree.path(), None, cache)
     }
 
-    fn run(&self, suites: &[Suite], tree: &Path, only: Option<&[String]>) -> Result<Run, Error> {
+    fn run(&self, suites: &[Suite], tree: &Path, only: Option<&[String]>, cache: &Path) -> Result<Run, Error> {
         let mut all = Run::default();
+        let mut sandbox = self.sandbox.clone();
+        sandbox.cache = Some(cache.to_owned());
         for suite in suites {
             let folder = suite.folder.display().to_string();
             // Names are told apart by the folder of their suite, which is cut off again for the suite itself.
@@ -183,7 +217,7 @@ impl Workshop {
             if only.as_ref().is_some_and(Vec::is_empty) {
                 continue;
             }
-            let (results, outcome) = suite.run(&self.sandbox, tree, only.as_deref(), self.limits)?;
+            let (results, outcome) = suite.run(&sandbox, tree, only.as_deref(), self.limits)?;
             all.take(results, inside);
             if let Some(outcome) = outcome {
                 all.note(&outcome.isolation);
