@@ -87,13 +87,17 @@ impl<'a> Stages<'a> {
         let mut stages = Self { case, spans: Vec::new(), since: at };
         stages.add("remediation", 0, None, at);
         let remediation = &case.chain.remediation;
-        let reasons = remediation.reason.is_some();
         let refusals = remediation.candidates.iter().map(|tried| reasons_of(&tried.stage)).sum::<u64>();
+        let missing = case.chain.entries.iter().map(|entry| match &entry.step {
+            Step::NoSafePatch { missing } => missing.len() as u64,
+            _ => 0,
+        });
+        let reasons = refusals + missing.sum::<u64>();
         stages.spans[0].attributes.extend([
             text("backtrail.remediation.state", case.state().name()),
             number("backtrail.remediation.revision", remediation.request.revision),
             number("backtrail.remediation.candidates", remediation.candidates.len() as u64),
-            number("backtrail.remediation.reasons", if refusals > 0 { refusals } else { u64::from(reasons) }),
+            number("backtrail.remediation.reasons", reasons),
         ]);
         stages
     }
