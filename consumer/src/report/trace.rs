@@ -18,6 +18,7 @@ use backtrail_model::time::UnixNano;
 use serde_json::{Value, json};
 
 use super::Case;
+use super::words::identifier;
 use crate::candidate::Stage;
 use crate::journal::{Entry, digest};
 use crate::state::State;
@@ -154,7 +155,7 @@ impl<'a> Stages<'a> {
 
     /// A stage of a candidate, whose own span begins with its first one.
     fn tried(&mut self, candidate: &str, name: &'static str, seq: u64, at: UnixNano) {
-        let is_it = text("backtrail.candidate.id", candidate);
+        let is_it = text("backtrail.candidate.id", identifier(candidate));
         let known = self.spans.iter().position(|span| span.name == "candidate" && span.attributes.contains(&is_it));
         let parent = known.unwrap_or_else(|| {
             self.stage("candidate", seq, at);
@@ -163,7 +164,7 @@ impl<'a> Stages<'a> {
             if let Some(tried) = self.case.chain.remediation.candidate(candidate) {
                 let proposal = &tried.candidate.proposal;
                 self.spans[parent].attributes.extend([
-                    text("backtrail.candidate.recipe", &proposal.recipe),
+                    text("backtrail.candidate.recipe", identifier(&proposal.recipe)),
                     text("backtrail.candidate.kind", proposal.kind.name()),
                     number("backtrail.candidate.tier", u64::from(proposal.tier)),
                     text("backtrail.candidate.outcome", outcome(&tried.stage)),

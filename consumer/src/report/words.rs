@@ -7,6 +7,9 @@ use crate::candidate::Kind;
 use crate::state::State;
 use crate::step::Step;
 
+/// Most characters of a name.
+const MOST_NAME: usize = 64;
+
 /// What a step is, in one line.
 pub(super) fn of(step: &Step) -> String {
     match step {
@@ -67,6 +70,12 @@ pub(super) const fn state(state: State) -> &'static str {
         State::Resolved => "has ended: the incident was over",
         State::Cancelled => "was ended by the operator",
     }
+}
+
+/// A name such as a recipe's, where nothing quotes it; what is no name is `other`.
+pub(super) fn identifier(text: &str) -> &str {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if !text.is_empty() && text.len() <= MOST_NAME && text.bytes().all(is_part) { text } else { "other" }
 }
 
 /// `1 test`, `2 tests`.
