@@ -169,6 +169,9 @@ fn suspicion(section: &mut Section, request: &PatchRequest, id: &str) {
             section.says(format!("Its {what} is {}", quoted(stated)), r());
         }
     }
+    if let Some(line) = entity.line {
+        section.says(format!("Its line is {line}"), r());
+    }
     let (score, confidence) = (number(suspect.score), quoted(&suspect.confidence));
     section.says(
         format!("Its score is {score} of 1, the confidence {confidence}: telemetry ranks it first, which is no proof"),

@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use backtrail_wire::{Bounds, WalkSpec, Walker};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::story::{ID, Story};
 use super::*;
-use crate::event::tests::{event, request};
+use crate::event::tests::request;
 
 /// Compares with a file of `tests/data/report`; with `BACKTRAIL_GOLDEN=write` writes it.
 fn assert_golden(name: &str, text: &str) {

@@ -36,7 +36,9 @@ pub(super) fn of(step: &Step) -> String {
             format!("nothing safe could be done, {} missing", counted(missing.len(), "thing"))
         }
         Step::PolicyPassed { candidate, .. } => format!("the policy allowed to try {}", quoted(candidate)),
-        Step::Applied { candidate, .. } => format!("{} was applied, and taking it back was tried", quoted(candidate)),
+        Step::Applied { candidate, .. } => {
+            format!("{} was applied, and taking it back gave the deployed commit again", quoted(candidate))
+        }
         Step::Verified { candidate, .. } => format!("{} was proved", quoted(candidate)),
         Step::CandidateRefused { candidate, by, why } => {
             format!("{} was refused by {}, for {}", quoted(candidate), quoted(by), counted(why.len(), "reason"))
