@@ -14,6 +14,8 @@ use crate::state::{Remediation, State, Tried};
 use crate::step::{Effect, Step};
 use crate::store::Store;
 
+/// What the one thing is called that is named by digest and is no artifact.
+const BUNDLE: &str = "the bundle";
 /// Digits of an artifact's digest in its id.
 const SHORT: usize = 8;
 
@@ -158,6 +160,8 @@ impl Case {
         for (sha256, what) in named_by(&self.chain) {
             let kept = match self.artifact(&sha256) {
                 Some(body) => format!("{what}, {} bytes", body.len()),
+                // The bundle is a file; it is not read, and its digest is in the journal.
+                None if what.starts_with(BUNDLE) => what,
                 None => format!("{what}, not kept"),
             };
             all.push(Evidence { id: self.artifact_id(&sha256), what: kept, sha256 });
@@ -197,7 +201,7 @@ fn named_by(chain: &Chain) -> Vec<(String, String)> {
                 );
             }
             Step::Intended { effect: Effect::Seal { file, digest } } => {
-                add(digest, format!("the bundle {}, a file beside the database", quoted(file)));
+                add(digest, format!("{BUNDLE} {}, a file beside the database", quoted(file)));
             }
             _ => {}
         }

@@ -3,7 +3,7 @@
 use super::case::entry_id;
 use super::happened::MOST_TOLD;
 use super::prose::{block, listed, named, quoted};
-use super::words::time;
+use super::words::{counted, time};
 use super::{Case, Measures, Part, Section, words};
 use crate::candidate::{Proof, Stage};
 use crate::journal::Entry;
@@ -45,7 +45,7 @@ fn candidate(section: &mut Section, case: &Case, tried: &Tried, planned: &str) {
     let now =
         if mechanism.now.is_empty() { "is not known now".into() } else { format!("is {} now", quoted(&mechanism.now)) };
     section.says(
-        format!("It is judged by {}, which {now}: it {}", quoted(&mechanism.metric), quoted(&mechanism.claim)),
+        format!("It is judged by {}, which {now}; the claim: {}", quoted(&mechanism.metric), quoted(&mechanism.claim)),
         j(),
     );
     section.says(format!("The risk: {}", quoted(&proposal.risk)), j());
@@ -75,7 +75,7 @@ fn outcome(section: &mut Section, case: &Case, tried: &Tried) {
         Stage::Applied { .. } => section.says("It was applied and taken back; its tests have no result", j),
         Stage::Verified { .. } => section.says("It is proved", j),
         Stage::Refused { by, why } => {
-            section.says(format!("It was refused by {}, {} reasons", quoted(by), why.len()), j.clone());
+            section.says(format!("It was refused by {}, for {}", quoted(by), counted(why.len(), "reason")), j.clone());
             for reason in why.iter().take(MOST_REASONS) {
                 section.says(format!("A reason: {}", quoted(reason)), j.clone());
             }
@@ -157,9 +157,8 @@ fn proved(section: &mut Section, case: &Case, proof: &Proof, entry: &str) {
     if proof.added.is_empty() {
         section.says("It adds no test", both());
     } else {
-        let (count, names) = (proof.added.len(), listed(proof.added.iter().take(MOST_TOLD)));
-        let text =
-            format!("It adds {count} tests, which fail without it and passed {} times with it: {names}", proof.repeats);
+        let (count, names) = (counted(proof.added.len(), "test"), listed(proof.added.iter().take(MOST_TOLD)));
+        let text = format!("It adds {count}, failing without it and passing {} times with it: {names}", proof.repeats);
         section.says(text, both());
     }
     let report = case.artifact(&proof.report).and_then(|report| serde_json::from_slice(report).ok());
@@ -266,8 +265,9 @@ pub(super) fn next(case: &Case) -> Section {
         let mechanism = &tried.candidate.proposal.mechanism;
         let j = || planned(case).into_iter().map(entry_id);
         let (metric, claim) = (quoted(&mechanism.metric), quoted(&mechanism.claim));
-        section.says(format!("The metric to watch is {metric}: it {claim}"), j());
-        section.says(format!("If it does not, take it back: {}", quoted(&tried.candidate.proposal.undo)), j());
+        section.says(format!("The metric to watch is {metric}; the claim: {claim}"), j());
+        section
+            .says(format!("If the claim does not hold, take it back: {}", quoted(&tried.candidate.proposal.undo)), j());
     }
     for tried in &case.chain.remediation.candidates {
         if let Stage::Verified { proof } = &tried.stage

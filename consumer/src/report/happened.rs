@@ -20,7 +20,7 @@ pub(super) fn summary(case: &Case) -> Section {
     let about =
         format!("Remediation {id} is about service {service} in revision {} of incident {incident}", request.revision);
     section.says(about, [entry_id(case.requested())]);
-    section.says(format!("It is {}", words::state(case.state())), [decisive.clone()]);
+    section.says(format!("It {}", words::state(case.state())), [decisive.clone()]);
     if let Some(reason) = &case.chain.remediation.reason {
         section.says(format!("The reason in the journal: {}", quoted(reason)), [decisive]);
     }
@@ -56,7 +56,10 @@ pub(super) fn impact(case: &Case) -> Section {
     let (observed, threshold) = (number(detector.observed), number(detector.threshold));
     let unit = if detector.unit.is_empty() { String::new() } else { format!(" (unit {})", quoted(&detector.unit)) };
     section.says(
-        format!("It was noticed by {}: {observed} was observed, {threshold} is the limit{unit}", detector.kind.name()),
+        format!(
+            "It was noticed by {}: {observed} was observed, {threshold} is the limit{unit}",
+            quoted(detector.kind.name())
+        ),
         r(),
     );
     let window = &problem.time_window;
@@ -140,7 +143,7 @@ pub(super) fn cause(case: &Case) -> Section {
                         section.says(format!("{what} {}{more}", listed(names.iter().take(MOST_TOLD))), j());
                     }
                 }
-                section.says(format!("{} tests exercise it", context.tests.len()), j());
+                section.says(format!("Tests that exercise it: {}", context.tests.len()), j());
             }
             _ => {}
         }
@@ -155,7 +158,7 @@ fn suspicion(section: &mut Section, request: &PatchRequest, id: &str) {
     let entity = &suspect.entity;
     let name = if entity.name.is_empty() { String::new() } else { format!(" {}", quoted(&entity.name)) };
     let (kind, service) = (quoted(&entity.kind), quoted(&entity.service));
-    section.says(format!("The suspect is the {kind}{name} of service {service}"), r());
+    section.says(format!("The suspect: service {service}, {kind}{name}"), r());
     for (what, stated) in [
         ("version", &entity.version),
         ("deployed commit", &entity.commit),
@@ -165,6 +168,9 @@ fn suspicion(section: &mut Section, request: &PatchRequest, id: &str) {
         if !stated.is_empty() {
             section.says(format!("Its {what} is {}", quoted(stated)), r());
         }
+    }
+    if let Some(line) = entity.line {
+        section.says(format!("Its line is {line}"), r());
     }
     let (score, confidence) = (number(suspect.score), quoted(&suspect.confidence));
     section.says(

@@ -7,6 +7,7 @@ use backtrail_policy::{FileKind, kind_of};
 use serde::Serialize;
 
 use super::Case;
+use super::words::identifier;
 use crate::state::{State, Tried};
 use crate::step::Step;
 
@@ -56,7 +57,7 @@ impl Measures {
                 Step::CandidateRefused { candidate, by, .. } => {
                     let in_tests = entered.contains(&candidate);
                     let counts = if in_tests { &mut self.false_suggestions } else { &mut self.refused_before_tests };
-                    *counts.entry(by.clone()).or_default() += 1;
+                    *counts.entry(identifier(by).to_owned()).or_default() += 1;
                 }
                 _ => {}
             }

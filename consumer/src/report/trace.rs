@@ -18,6 +18,7 @@ use backtrail_model::time::UnixNano;
 use serde_json::{Value, json};
 
 use super::Case;
+use super::words::identifier;
 use crate::candidate::Stage;
 use crate::journal::{Entry, digest};
 use crate::state::State;
@@ -87,13 +88,17 @@ impl<'a> Stages<'a> {
         let mut stages = Self { case, spans: Vec::new(), since: at };
         stages.add("remediation", 0, None, at);
         let remediation = &case.chain.remediation;
-        let reasons = remediation.reason.is_some();
         let refusals = remediation.candidates.iter().map(|tried| reasons_of(&tried.stage)).sum::<u64>();
+        let missing = case.chain.entries.iter().map(|entry| match &entry.step {
+            Step::NoSafePatch { missing } => missing.len() as u64,
+            _ => 0,
+        });
+        let reasons = refusals + missing.sum::<u64>();
         stages.spans[0].attributes.extend([
             text("backtrail.remediation.state", case.state().name()),
             number("backtrail.remediation.revision", remediation.request.revision),
             number("backtrail.remediation.candidates", remediation.candidates.len() as u64),
-            number("backtrail.remediation.reasons", if refusals > 0 { refusals } else { u64::from(reasons) }),
+            number("backtrail.remediation.reasons", reasons),
         ]);
         stages
     }
@@ -150,7 +155,7 @@ impl<'a> Stages<'a> {
 
     /// A stage of a candidate, whose own span begins with its first one.
     fn tried(&mut self, candidate: &str, name: &'static str, seq: u64, at: UnixNano) {
-        let is_it = text("backtrail.candidate.id", candidate);
+        let is_it = text("backtrail.candidate.id", identifier(candidate));
         let known = self.spans.iter().position(|span| span.name == "candidate" && span.attributes.contains(&is_it));
         let parent = known.unwrap_or_else(|| {
             self.stage("candidate", seq, at);
@@ -159,7 +164,7 @@ impl<'a> Stages<'a> {
             if let Some(tried) = self.case.chain.remediation.candidate(candidate) {
                 let proposal = &tried.candidate.proposal;
                 self.spans[parent].attributes.extend([
-                    text("backtrail.candidate.recipe", &proposal.recipe),
+                    text("backtrail.candidate.recipe", identifier(&proposal.recipe)),
                     text("backtrail.candidate.kind", proposal.kind.name()),
                     number("backtrail.candidate.tier", u64::from(proposal.tier)),
                     text("backtrail.candidate.outcome", outcome(&tried.stage)),

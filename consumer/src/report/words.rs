@@ -7,6 +7,9 @@ use crate::candidate::Kind;
 use crate::state::State;
 use crate::step::Step;
 
+/// Most characters of a name.
+const MOST_NAME: usize = 64;
+
 /// What a step is, in one line.
 pub(super) fn of(step: &Step) -> String {
     match step {
@@ -22,17 +25,23 @@ pub(super) fn of(step: &Step) -> String {
         }
         Step::Triaged { .. } => "the suspect was mapped to its code".into(),
         Step::ContextReady { context } => {
-            format!("the code was read: {} files, {} suspect places", context.files, context.suspects.len())
+            let (files, places) = (context.files as usize, context.suspects.len());
+            format!("the code was read: {}, {}", counted(files, "file"), counted(places, "suspect place"))
         }
         Step::Planned { candidates, left_out } => {
-            format!("the plan was made: {} candidates, {} recipes left out", candidates.len(), left_out.len())
+            let (made, not) = (counted(candidates.len(), "candidate"), counted(left_out.len(), "recipe"));
+            format!("the plan was made: {made}, {not} left out")
         }
-        Step::NoSafePatch { missing } => format!("nothing safe could be done, {} things are missing", missing.len()),
+        Step::NoSafePatch { missing } => {
+            format!("nothing safe could be done, {} missing", counted(missing.len(), "thing"))
+        }
         Step::PolicyPassed { candidate, .. } => format!("the policy allowed to try {}", quoted(candidate)),
-        Step::Applied { candidate, .. } => format!("{} was applied, and taking it back was tried", quoted(candidate)),
+        Step::Applied { candidate, .. } => {
+            format!("{} was applied, and taking it back gave the deployed commit again", quoted(candidate))
+        }
         Step::Verified { candidate, .. } => format!("{} was proved", quoted(candidate)),
         Step::CandidateRefused { candidate, by, why } => {
-            format!("{} was refused by {}, {} reasons", quoted(candidate), quoted(by), why.len())
+            format!("{} was refused by {}, for {}", quoted(candidate), quoted(by), counted(why.len(), "reason"))
         }
         Step::Approved { approval } => format!("{} approved {}", named(&approval.by), quoted(&approval.candidate)),
         Step::Rejected { by, .. } => format!("{} said no", named(by)),
@@ -46,23 +55,34 @@ pub(super) fn of(step: &Step) -> String {
     }
 }
 
-/// What a state means.
+/// What a state means, said of a remediation.
 pub(super) const fn state(state: State) -> &'static str {
     match state {
-        State::Received => "taken in",
-        State::Triaged => "mapped to its code",
-        State::ContextReady => "at the point where the code was read",
-        State::Planned => "planned, with candidates still to be tried",
-        State::Verified => "proved, and waits for an approval",
-        State::Attested => "ended: a patch is proved, approved and signed",
-        State::NoSafePatch => "ended: nothing safe can be done",
-        State::Refused => "ended: no candidate passed policy and tests",
-        State::Rejected => "ended: who may approve said no",
-        State::Expired => "ended: the request was too old",
-        State::Superseded => "ended: a newer revision took its place",
-        State::Resolved => "ended: the incident was over",
-        State::Cancelled => "ended by the operator",
+        State::Received => "is taken in",
+        State::Triaged => "is mapped to its code",
+        State::ContextReady => "has its code read",
+        State::Planned => "is planned, with candidates still to be tried",
+        State::Verified => "has a patch that is proved, and waits for an approval",
+        State::Attested => "has ended: a patch is proved, approved and signed",
+        State::NoSafePatch => "has ended: nothing safe can be done",
+        State::Refused => "has ended: no candidate passed policy and tests",
+        State::Rejected => "has ended: who may approve said no",
+        State::Expired => "has ended: the request was too old",
+        State::Superseded => "has ended: a newer revision took its place",
+        State::Resolved => "has ended: the incident was over",
+        State::Cancelled => "was ended by the operator",
     }
+}
+
+/// A name such as a recipe's, where nothing quotes it; what is no name is `other`.
+pub(super) fn identifier(text: &str) -> &str {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if !text.is_empty() && text.len() <= MOST_NAME && text.bytes().all(is_part) { text } else { "other" }
+}
+
+/// `1 test`, `2 tests`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What kind of change it is.
@@ -109,6 +129,7 @@ mod tests {
             assert_eq!(time(Duration::from_millis(millis)), said);
         }
         assert_eq!(time(Duration::from_hours(74)), "3 d 2 h");
+        assert_eq!((counted(1, "test"), counted(2, "test")), ("1 test".into(), "2 tests".into()));
         assert_eq!((number(0.01), number(40.0), percent(0.125)), ("0.01".into(), "40".into(), "12.5 %".into()));
     }
 }
