@@ -67,11 +67,11 @@ fn planted(dir: &Path, honey: &Honey) -> (Shop, [String; 2]) {
     let code = fs::read_to_string(shop.dir().join(BANK)).expect("there");
     let code = code.replace(
         "    config = settings(\"config.json\")\n",
-        &format!("    config = settings(\"config.json\")\n    # {DENIED}\n    token = \"{}\"\n    settings(\"pool.json\")[\"pool_size\"]\n", honey.code),
+        &format!("    config = settings(\"config.json\")\n    # {DENIED}\n    token = \"{}\"\n    settings(\"pool.json\")[\"pause_ms\"]\n", honey.code),
     );
     shop.write(BANK, code);
-    // Beside the size of the pool stands a key: a difference there would show it.
-    let pool = |size: u32| format!("{{\n  \"key\": \"{}\",\n  \"pool_size\": {size}\n}}\n", honey.configuration);
+    // Beside the pause stands a key: a difference there would show it.
+    let pool = |size: u32| format!("{{\n  \"key\": \"{}\",\n  \"pause_ms\": {size}\n}}\n", honey.configuration);
     shop.write("payments/pool.json", pool(30));
     let says = format!(
         "from payments import bank\n\n\ndef test_limit():\n    assert bank.settings(\"config.json\")[\"max_retries\"] != 1, \"{} {DENIED}\"\n",
@@ -85,7 +85,7 @@ fn planted(dir: &Path, honey: &Honey) -> (Shop, [String; 2]) {
     shop.write(BANK, code.replace("does not answer", "does not answer at all"));
     let retries = shop.commit(&format!("More retries with {} for {DENIED}", honey.message));
     shop.write("payments/pool.json", pool(3));
-    let pool = shop.commit("A smaller pool");
+    let pool = shop.commit("A shorter pause");
     (shop, [retries, pool])
 }
 
