@@ -6,6 +6,7 @@ mod prove;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use backtrail_model::ownership::Ownership;
 use backtrail_model::patch_request::PatchRequest;
@@ -45,6 +46,8 @@ pub struct Workshop {
     limits: Limits,
     /// Results of the tests of a commit without any patch: the same for all candidates.
     baselines: RefCell<BTreeMap<String, Baseline>>,
+    /// The code that was read last.
+    last: RefCell<Option<Rc<Context>>>,
 }
 
 /// A draft as a difference.
@@ -97,7 +100,16 @@ impl Workshop {
         }
         sandbox.hidden.push(std::fs::canonicalize(dir).during("open", dir)?);
         let redactor = Redactor::new();
-        Ok(Self { mirrors, scratch, sandbox, policy, redactor, limits, baselines: RefCell::default() })
+        Ok(Self {
+            mirrors,
+            scratch,
+            sandbox,
+            policy,
+            redactor,
+            limits,
+            baselines: RefCell::default(),
+            last: RefCell::default(),
+        })
     }
 
     /// The same with another idea of what is not to be written down.
@@ -123,14 +135,20 @@ impl Workshop {
         &self.policy
     }
 
-    /// Reads the code, or says what is missing of it.
-    pub fn context(&self, request: &PatchRequest, mapping: &Mapping) -> Result<Result<Context, Missing>, Error> {
-        let context = self.ground(request, mapping)?;
-        Ok(context.and_then(
-            |context| {
-                if context.suspects.is_empty() { Err(Missing::PlaceInRepository) } else { Ok(context) }
-            },
-        ))
+    /// Reads the code, or says what is missing of it. What was read last is kept: a remediation takes many steps, and a
+    /// commit does not change.
+    pub fn context(&self, request: &PatchRequest, mapping: &Mapping) -> Result<Result<Rc<Context>, Missing>, Error> {
+        let is_known = |known: &&Rc<Context>| known.request == *request && known.mapping == *mapping;
+        if let Some(known) = self.last.borrow().as_ref().filter(is_known) {
+            return Ok(Ok(Rc::clone(known)));
+        }
+        let read = match self.ground(request, mapping)? {
+            Ok(context) if context.suspects.is_empty() => return Ok(Err(Missing::PlaceInRepository)),
+            Ok(context) => Rc::new(context),
+            Err(missing) => return Ok(Err(missing)),
+        };
+        *self.last.borrow_mut() = Some(Rc::clone(&read));
+        Ok(Ok(read))
     }
 
     /// The same for a patch that is there already: where the suspect is does not matter.
@@ -222,6 +240,7 @@ impl Workshop {
         let proposal = &candidate.proposal;
         let changed = applied.changed();
         let budget = &request.budget;
+        let nothing = || backtrail_policy::Sandbox { isolated: Vec::new(), not_isolated: Vec::new() };
         Input {
             stage: if evidence.is_some() { Stage::AfterTests } else { Stage::BeforeTests },
             request: backtrail_policy::Request {
@@ -243,9 +262,7 @@ impl Workshop {
             golden: backtrail_policy::Golden { assertions_added: 0 },
             observability: facts::observability(proposal, &required(proposal), &changed),
             revert_proof: evidence.map(|_| applied.revert_proof.clone()),
-            sandbox: evidence
-                .map(Evidence::isolation)
-                .unwrap_or_else(|| backtrail_policy::Sandbox { isolated: Vec::new(), not_isolated: Vec::new() }),
+            sandbox: evidence.map_or_else(nothing, Evidence::isolation),
             limits: backtrail_policy::Limits {
                 max_lines: u64::from(budget.max_lines),
                 max_files: u64::from(budget.max_files),

@@ -1,6 +1,7 @@
 //! Black-box tests: they start the built binary, kill it, and read back what it wrote.
 #![allow(missing_docs, reason = "a test")]
 
+mod cases;
 mod check;
 mod cli;
 mod crash;

@@ -112,12 +112,12 @@ fn people(dir: &Path) -> anyhow::Result<(Signer, Approvers)> {
 }
 
 fn worker(dir: &Path, ownership: &Path) -> Result<Worker, Failure> {
-    let limits = Limits { wall: Duration::from_secs(300), ..Limits::default() };
+    let limits = Limits { wall: Duration::from_mins(5), ..Limits::default() };
     let workshop = Workshop::open(dir, super::run::sandbox()?, backtrail_policy::Policy::shipped(), limits)?;
     let settings = Settings {
         ownership: ownership.to_owned(),
         max_age: None,
-        lease: Duration::from_secs(60),
+        lease: Duration::from_mins(1),
         retry: Retry { budget: 1, ..Retry::default() },
     };
     let signer = Signer::of_folder(dir)?;
