@@ -110,7 +110,9 @@ fn candidate(redactor: &Redactor, mut candidate: Candidate) -> Candidate {
     {
         clean(said);
     }
-    proposal.why.iter_mut().chain(&mut proposal.computation).for_each(clean);
+    for said in proposal.why.iter_mut().chain(&mut proposal.computation) {
+        clean(said);
+    }
     candidate
 }
 

@@ -10,14 +10,14 @@ use crate::shop::{BANK, Shop};
 use crate::support::{consumer, text};
 
 /// A constant pause of zero that is called jitter, and a test of it that passes on the old code.
-const SLEEPS: &str = r#"import time
+const SLEEPS: &str = r"import time
 
 
 def test_retries_have_jitter():
     started = time.monotonic()
     time.sleep(0)
     assert time.monotonic() - started < 60
-"#;
+";
 
 /// A hunk that removes lines and adds them again.
 const NO_OP: &str = "\

@@ -55,7 +55,7 @@ fn hostile() -> Vec<Case> {
         (
             "case-unclear",
             edits(&[(BANK, "send(", "sent("), (BANK, "no such line", "x")]),
-            vec!["candidate 1*its search matches 3 times", "candidate 2*its search matches 0 times"],
+            vec!["candidate 1*its search matches 2 times", "candidate 2*its search matches 0 times"],
         ),
         (
             "case-broken",
@@ -77,9 +77,14 @@ fn shown(dir: &std::path::Path, incident: &str) -> Value {
     json_of(dir, &["show", row["id"].as_str().expect("an id"), "--json"])
 }
 
-fn of_recipe<'a>(shown: &'a Value, recipe: &str) -> Vec<&'a Value> {
+/// The candidates whose proposal is so.
+fn candidates(shown: &Value, is: impl Fn(&Value) -> bool) -> Vec<&Value> {
     let candidates = shown["remediation"]["candidates"].as_array().expect("candidates");
-    candidates.iter().filter(|one| one["candidate"]["proposal"]["recipe"] == recipe).collect()
+    candidates.iter().filter(|one| is(&one["candidate"]["proposal"])).collect()
+}
+
+fn of_recipe<'a>(shown: &'a Value, recipe: &str) -> Vec<&'a Value> {
+    candidates(shown, |proposal| proposal["recipe"] == recipe)
 }
 
 /// What the plan left out of a recipe.
@@ -124,8 +129,8 @@ fn a_hostile_model_leaves_reasons_and_a_good_one_meets_every_gate() {
     for (marker, _, says) in &hostile {
         let shown = shown(dir, marker);
         assert_eq!(shown["remediation"]["state"], "verified", "{marker}: the recipes go on");
-        assert_eq!(of_recipe(&shown, "restore_setting").len(), 1, "{marker}");
-        assert_eq!(of_recipe(&shown, "restore_setting")[0]["stage"], "verified", "{marker}");
+        let own = candidates(&shown, |proposal| proposal["origin"] == "recipe");
+        assert!(!own.is_empty() && own.iter().all(|one| one["stage"] == "verified"), "{marker}: {own:#?}");
         assert!(of_recipe(&shown, "llm").is_empty(), "{marker}");
         let reasons = left_out(&shown, "llm");
         for said in says {
@@ -148,7 +153,7 @@ fn a_hostile_model_leaves_reasons_and_a_good_one_meets_every_gate() {
     assert_eq!(proposal["tests"], json!([test]));
     let order = good["remediation"]["candidates"].as_array().expect("a list").iter();
     let tiers: Vec<u64> = order.filter_map(|one| one["candidate"]["proposal"]["tier"].as_u64()).collect();
-    assert_eq!(tiers, [1, 2], "the recipe's is tried first");
+    assert!(tiers.len() > 1 && tiers.is_sorted() && tiers.last() == Some(&2), "the recipes are tried first: {tiers:?}");
     let unproved = shown(dir, "case-unproved");
     let [refused] = of_recipe(&unproved, "llm")[..] else { panic!("{unproved}") };
     assert_eq!((&refused["stage"], &refused["by"]), (&json!("refused"), &json!("tests")));

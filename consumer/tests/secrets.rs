@@ -67,12 +67,9 @@ fn planted(dir: &Path, honey: &Honey) -> (Shop, [String; 2]) {
     let code = fs::read_to_string(shop.dir().join(BANK)).expect("there");
     let code = code.replace(
         "    config = settings(\"config.json\")\n",
-        &format!("    config = settings(\"config.json\")\n    # {DENIED}\n    token = \"{}\"\n    settings(\"pool.json\")[\"pool_size\"]\n", honey.code),
+        &format!("    config = settings(\"config.json\")\n    # {DENIED}\n    token = \"{}\"\n", honey.code),
     );
     shop.write(BANK, code);
-    // Beside the size of the pool stands a key: a difference there would show it.
-    let pool = |size: u32| format!("{{\n  \"key\": \"{}\",\n  \"pool_size\": {size}\n}}\n", honey.configuration);
-    shop.write("payments/pool.json", pool(30));
     let says = format!(
         "from payments import bank\n\n\ndef test_limit():\n    assert bank.settings(\"config.json\")[\"max_retries\"] != 1, \"{} {DENIED}\"\n",
         honey.code
@@ -84,9 +81,12 @@ fn planted(dir: &Path, honey: &Honey) -> (Shop, [String; 2]) {
     let code = fs::read_to_string(shop.dir().join(BANK)).expect("there");
     shop.write(BANK, code.replace("does not answer", "does not answer at all"));
     let retries = shop.commit(&format!("More retries with {} for {DENIED}", honey.message));
-    shop.write("payments/pool.json", pool(3));
-    let pool = shop.commit("A smaller pool");
-    (shop, [retries, pool])
+    // From now on a key stands beside the setting: a difference there would show it.
+    let beside =
+        format!("{{\n  \"max_retries\": 9,\n  \"key\": \"{}\",\n  \"backoff_ms\": 1\n}}\n", honey.configuration);
+    shop.write("payments/config.json", beside);
+    let key = shop.commit("A key");
+    (shop, [retries, key])
 }
 
 #[test]
@@ -94,20 +94,20 @@ fn planted_values_reach_no_model_no_journal_no_log_and_no_bundle() {
     let place = tempfile::tempdir().expect("a directory");
     let dir = place.path();
     let honey = Honey::new();
-    let (shop, [retries, commit]) = planted(&dir.join("shop"), &honey);
+    let (shop, [retries, key]) = planted(&dir.join("shop"), &honey);
     shop.own(dir);
     let planted = fs::read(shop.dir().join(BANK)).expect("there");
     assert_eq!(honey.found(&planted), [&honey.code, DENIED], "what is planted is found where it is");
-    let mut request = about("i", &commit, &format!("help with {} and {DENIED}", honey.telemetry));
+    let mut request = about("i", &retries, &format!("help with {} and {DENIED}", honey.telemetry));
     request["telemetry_summary"]["log_motifs"] = json!([{ "level": "ERROR", "file": BANK, "count": 3,
         "message": format!("pool exhausted: {} failed for {DENIED}", honey.telemetry) }]);
-    let mut second = request["recent_changes"][0].clone();
-    second["sha"] = json!(retries);
-    request["recent_changes"].as_array_mut().expect("a list").push(second);
     request["a_later_version"] = json!({ "says": [honey.unknown_field, DENIED] });
     let mut future = request.clone();
     (future["schema_version"], future["id"]) = (json!("2.0"), json!("j-1"));
-    ask(dir, &[request, future]);
+    let mut beside = request.clone();
+    (beside["id"], beside["suspect_ref"]["incident_key"]) = (json!("k-1"), json!("k"));
+    beside["suspect_ref"]["entity"]["commit"] = json!(key);
+    ask(dir, &[request, beside, future]);
     crate::support::queue(dir, &[format!("no event: {} {DENIED}", honey.dead).into_bytes()]);
     fs::write(dir.join("denied"), format!("{DENIED}\n")).expect("writable");
     // The model hands a value back that it never saw, which nobody but a hostile one would.
@@ -121,9 +121,11 @@ fn planted_values_reach_no_model_no_journal_no_log_and_no_bundle() {
     assert!(text(&output.stderr).contains("TRACE"), "the log is as loud as it can be");
 
     let asked = stub.received();
-    assert_eq!(asked.len(), 1);
-    assert!(text(&asked[0]).contains("[secret:aws_access_key]") && text(&asked[0]).contains("def charge"));
-    assert_eq!(honey.found(&asked[0]), [""; 0], "sent to the model");
+    assert_eq!(asked.len(), 2);
+    for asked in &asked {
+        assert!(text(asked).contains("[secret:aws_access_key]") && text(asked).contains("def charge"));
+        assert_eq!(honey.found(asked), [""; 0], "sent to the model");
+    }
     assert_eq!(honey.found(&output.stderr), [""; 0], "in the log");
     assert_eq!(honey.found(&output.stdout), [""; 0], "in the output");
     let mut kept = Vec::new();
@@ -138,13 +140,19 @@ fn planted_values_reach_no_model_no_journal_no_log_and_no_bundle() {
 /// Values were replaced, and nothing else was lost.
 fn what_is_left_is_of_use(dir: &Path, honey: &Honey) {
     let status = json_of(dir, &["status", "--json"]);
-    let id = status["remediations"][0]["id"].as_str().expect("an id");
-    let shown = json_of(dir, &["show", id, "--json"]);
+    let shown = |incident: &str| {
+        let rows = status["remediations"].as_array().expect("rows");
+        let row = rows.iter().find(|row| row["incident"] == incident).expect(incident);
+        json_of(dir, &["show", row["id"].as_str().expect("an id"), "--json"])
+    };
+    // A difference beside a secret is none to be kept.
+    let beside = shown("k");
+    assert_eq!(beside["remediation"]["state"], "no_safe_patch", "{beside:#}");
+    assert!(beside["journal"].to_string().contains("its difference would show a secret: aws_access_key"), "{beside:#}");
+    let shown = shown("i");
     assert_eq!(honey.found(shown.to_string().as_bytes()), [""; 0]);
     let all = shown["journal"].to_string();
     for part in [
-        // A difference beside a secret is none to be kept, whoever made it.
-        "its difference would show a secret: aws_access_key",
         // The subject of a commit.
         "More retries with [secret:aws_access_key] for [secret:denied]",
         // What a test says is kept without its values.

@@ -40,7 +40,7 @@ def refund(send):
     return send(0)
 "#;
 
-const TELEMETRY: &str = r#"class Counter:
+const TELEMETRY: &str = r"class Counter:
     def __init__(self):
         self.value = 0
 
@@ -59,11 +59,11 @@ class Span:
 attempts = Counter()
 backoffs = Counter()
 span = Span()
-"#;
+";
 
 const FLAGS: &str = "ON = set()\n\n\ndef is_on(name):\n    return name in ON\n";
 
-const TESTS: &str = r#"from payments import bank
+const TESTS: &str = r"from payments import bank
 
 
 def test_the_first_answer_is_enough():
@@ -72,7 +72,7 @@ def test_the_first_answer_is_enough():
 
 def test_it_asks_again():
     assert bank.charge(lambda attempt: attempt == 1, lambda seconds: None) == 2
-"#;
+";
 
 /// A repository in the making.
 pub(crate) struct Shop {

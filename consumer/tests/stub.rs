@@ -70,8 +70,9 @@ fn answer(stream: &mut TcpStream, reply: &Reply) -> std::io::Result<()> {
         }
         Reply::Endless => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"choices\": \"")?;
+            let part = vec![b'x'; 1 << 16];
             loop {
-                stream.write_all(&[b'x'; 1 << 16])?;
+                stream.write_all(&part)?;
             }
         }
         Reply::Nothing => stream.read(&mut [0]).map(drop),

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context as _;
+use backtrail_model::ownership::Ownership;
 use backtrail_model::patch_request::PatchRequest;
 use backtrail_policy::{FileKind, Finding, kind_of, lint_files};
 use backtrail_redact::Redactor;
@@ -90,9 +91,13 @@ fn answer(args: &Check, patch: &[u8], redactor: &Redactor) -> Result<Answer, Fai
     let context = context.map_err(|missing| Failure::usage(missing.to_string(), "name a commit of the repository"))?;
     let mut answer = gates(args, &workshop, &context, patch)?;
     let clean = |said: &mut String| *said = redaction::text(redactor, said);
-    answer.reasons.iter_mut().for_each(|reason| clean(&mut reason.why));
-    answer.hints.iter_mut().for_each(|hint| clean(&mut hint.what));
-    answer.policy = workshop.policy().digest().to_owned();
+    for reason in &mut answer.reasons {
+        clean(&mut reason.why);
+    }
+    for hint in &mut answer.hints {
+        clean(&mut hint.what);
+    }
+    workshop.policy().digest().clone_into(&mut answer.policy);
     Ok(answer)
 }
 
@@ -111,16 +116,21 @@ fn gates(args: &Check, workshop: &Workshop, context: &Context, patch: &[u8]) -> 
             answer.tree.clone_from(&applied.tree);
             answer.hints = hints(patch, &applied);
             let candidate = candidate(args, patch, &answer);
-            let owners = owners(&Default::default(), &args.service, &args.team, &answer.files);
+            let owners = owners(&Ownership::default(), &args.service, &args.team, &answer.files);
             let screened = workshop.screen(context, &candidate, &applied, &owners);
             let known: BTreeSet<(String, String)> = rules(&screened).collect();
-            known.iter().for_each(|(rule, why)| refuse("policy", rule, why.clone()));
+            for (rule, why) in &known {
+                refuse("policy", rule, why.clone());
+            }
             if !args.tests_off {
                 let evidence = workshop.prove(context, &applied)?;
-                evidence.gaps().into_iter().for_each(|why| refuse("tests", "", why));
+                for why in evidence.gaps() {
+                    refuse("tests", "", why);
+                }
                 let decided = workshop.decide(context, &candidate, &applied, &owners, &evidence);
-                let new = rules(&decided).filter(|reason| !known.contains(reason));
-                new.for_each(|(rule, why)| refuse("tests", &rule, why));
+                for (rule, why) in rules(&decided).filter(|reason| !known.contains(reason)) {
+                    refuse("tests", &rule, why);
+                }
                 answer.isolated = evidence.isolation().isolated;
                 answer.tests = Some(tests(&evidence));
             }

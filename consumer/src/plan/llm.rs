@@ -59,7 +59,7 @@ impl Model {
         let files = files(context);
         let known = match context.mirror.tree(&context.commit) {
             Ok(entries) => entries.iter().map(|entry| entry.path.to_string()).collect::<BTreeSet<_>>(),
-            Err(error) => return Ideas::none(error.to_string()),
+            Err(error) => return Ideas::none(&error.to_string()),
         };
         let question = Question {
             request: &request,
@@ -72,23 +72,23 @@ impl Model {
         };
         match ask(&self.provider, &question) {
             Ok(outcome) => Ideas::of(outcome, &request),
-            Err(error) => Ideas::none(told(&error)),
+            Err(error) => Ideas::none(&told(&error)),
         }
     }
 }
 
 impl Ideas {
-    fn none(why: String) -> Self {
+    fn none(why: &str) -> Self {
         Self { drafts: Vec::new(), left_out: vec![left_out(why)] }
     }
 
     fn of(outcome: Outcome, request: &PatchRequest) -> Self {
         let evidence = evidence(&outcome.transcript);
         let mut reasons: Vec<LeftOut> =
-            outcome.refusals.iter().take(MOST_REASONS).map(|refusal| left_out(refusal.to_string())).collect();
+            outcome.refusals.iter().take(MOST_REASONS).map(|refusal| left_out(&refusal.to_string())).collect();
         if outcome.candidates.is_empty() {
             let what = if reasons.is_empty() { "it proposes nothing" } else { "nothing of what it proposes is taken" };
-            reasons.push(left_out(format!("{what}; {evidence}")));
+            reasons.push(left_out(&format!("{what}; {evidence}")));
         }
         let model = &outcome.transcript.model;
         let drafts = outcome.candidates.into_iter().map(|candidate| draft(candidate, model, &evidence, request));
@@ -100,9 +100,9 @@ impl Ideas {
         reasons.extend(self.left_out);
         for draft in self.drafts {
             if let Some(same) = drafts.iter().find(|other| other.edits == draft.edits) {
-                reasons.push(left_out(format!("it is the change of {}", same.proposal.recipe)));
+                reasons.push(left_out(&format!("it is the change of {}", same.proposal.recipe)));
             } else if let Some(foreign) = draft.edits.iter().find(|edit| !context.is_owned(&edit.path)) {
-                reasons.push(left_out(format!("{} is outside of what the owner holds", foreign.path)));
+                reasons.push(left_out(&format!("{} is outside of what the owner holds", foreign.path)));
             } else {
                 let place = drafts.iter().position(|other| other.proposal.tier > draft.proposal.tier);
                 drafts.insert(place.unwrap_or(drafts.len()), draft);
@@ -111,8 +111,8 @@ impl Ideas {
     }
 }
 
-fn left_out(why: String) -> LeftOut {
-    LeftOut { recipe: RECIPE.to_owned(), why: few(&why, MOST_LETTERS) }
+fn left_out(why: &str) -> LeftOut {
+    LeftOut { recipe: RECIPE.to_owned(), why: few(why, MOST_LETTERS) }
 }
 
 fn few(text: &str, most: usize) -> String {
