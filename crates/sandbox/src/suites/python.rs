@@ -53,10 +53,22 @@ pub(super) fn pytest(dir: &Path, outbox: &Path, only: Option<&[String]>) -> Resu
         if test.starts_with('-') {
             return Err(format!("'{test}' is no name of a test"));
         }
-        command.argv.push(test.into());
+        command.argv.push(from_folder(dir, test).into());
     }
     let read = move |_: &Outcome| report(&file).map_or_else(Results::default, |xml| junit::results(&xml, node_id));
     Ok(Plan { command, readable, read: Box::new(read) })
+}
+
+/// A test's name as it is to be given in `dir`: pytest tells names from the folder of its configuration, which may be
+/// above, and takes them from where it is started.
+fn from_folder<'a>(dir: &Path, test: &'a str) -> &'a str {
+    let file = test.split("::").next().unwrap_or(test);
+    if dir.join(file).exists() {
+        return test;
+    }
+    let above = dir.ancestors().skip(1).filter_map(|above| dir.strip_prefix(above).ok()?.to_str());
+    let inside = |folder: &str| test.strip_prefix(folder)?.strip_prefix('/');
+    above.filter_map(inside).find(|rest| dir.join(rest.split("::").next().unwrap_or(rest)).exists()).unwrap_or(test)
 }
 
 /// The name by which pytest runs the test again: `tests/test_a.py::Class::test[1]`.
@@ -123,4 +135,22 @@ pub(super) fn unittest(dir: &Path, outbox: &Path, only: Option<&[String]>) -> Re
         results
     };
     Ok(Plan { command, readable, read: Box::new(read) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_from_the_folder_of_the_configuration_is_found_from_a_folder_below() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = dir.path().join("services/pay");
+        std::fs::create_dir_all(folder.join("tests")).expect("made");
+        std::fs::write(folder.join("tests/test_a.py"), "").expect("written");
+        let inside = "tests/test_a.py::test_x[1]";
+        for name in ["services/pay/tests/test_a.py::test_x[1]", "pay/tests/test_a.py::test_x[1]", inside] {
+            assert_eq!(from_folder(&folder, name), inside);
+        }
+        assert_eq!(from_folder(&folder, "other/test_b.py::test_x"), "other/test_b.py::test_x");
+    }
 }
