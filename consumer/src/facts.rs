@@ -289,7 +289,8 @@ fn imports(
         }
     };
     let mut new: BTreeSet<String> = lines.iter().filter_map(|(_, line)| name(line)).collect();
-    new.retain(|name| !name.is_empty() && !(language == Language::Python && PYTHON.contains(&name.as_str())));
+    let standard = |name: &str| language == Language::Python && PYTHON.contains(&name);
+    new.retain(|name| !name.is_empty() && !standard(name));
     if !new.is_empty() {
         let of_service = sources.values().filter(|parsed| parsed.language() == language).map(Parsed::text);
         for known in of_service.chain([before]).flat_map(str::lines).filter_map(name) {
