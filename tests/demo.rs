@@ -8,6 +8,61 @@ use serde_json::Value;
 
 use crate::support::{binary, files, read, root, strings};
 
+/// The consumer's bundle of the demo shop.
+fn bundle(data: &Path) -> Value {
+    let bundles = std::fs::read_dir(data.join("consumer/bundles")).expect("a folder of bundles");
+    let paths: Vec<_> = bundles.map(|entry| entry.expect("readable").path()).collect();
+    assert_eq!(paths.len(), 1, "{paths:?}");
+    serde_json::from_slice(&std::fs::read(&paths[0]).expect("readable")).expect("JSON")
+}
+
+#[test]
+fn the_demo_shop_s_incident_ends_in_a_signed_patch_with_two_others_proved() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let shown = run(dir.path(), &["demo", "--patch"]);
+    let data = dir.path().join("backtrail-data/demo-shop");
+    let requests = queued(&data.join("patch_queue"));
+    // The consumer has taken it: what it says is in the bundle.
+    assert!(requests.is_empty(), "{requests:?}");
+    let bundle = bundle(&data);
+    let request: Value = serde_json::from_str(bundle["request"].as_str().expect("an event")).expect("JSON");
+    let (suspect, code) = (&request["data"]["suspect_ref"]["entity"], &request["data"]["code_context"]);
+    assert_eq!(suspect["service"], "payments");
+    let named = |list: &Value, name: &str| list.to_string().contains(name);
+    assert!(named(&code["files"], "services/payments/bank_adapter.py"), "{code}");
+    assert!(named(&code["functions"], "BankAdapter.charge"), "{code}");
+
+    let journal: Vec<Value> = bundle["journal"]
+        .as_array()
+        .expect("entries")
+        .iter()
+        .map(|entry| serde_json::from_str(entry.as_str().expect("text")).expect("JSON"))
+        .collect();
+    let verified: Vec<&Value> =
+        journal.iter().map(|entry| &entry["step"]).filter(|step| step["is"] == "verified").collect();
+    for (kind, added) in [("revert", 1), ("retry_budget", 0), ("backoff_jitter", 1)] {
+        let of_kind = |step: &&&Value| step["candidate"].as_str().is_some_and(|id| id.starts_with(kind));
+        let step = verified.iter().find(of_kind).unwrap_or_else(|| panic!("no {kind} is proved:\n{shown}"));
+        let proof = &step["proof"];
+        let passed = |when: &str| proof[when]["passed"].as_u64().unwrap_or(0);
+        assert!(passed("before") > 10 && passed("after") >= passed("before") + added, "{proof}");
+        assert_eq!(proof["after"]["failed"], 0);
+    }
+    let patch = |candidate: &str| -> String {
+        let artifacts = bundle["artifacts"].as_array().expect("artifacts");
+        let name = |artifact: &&Value| {
+            artifact["name"].as_str().is_some_and(|name| name.starts_with(candidate) && name.ends_with("/patch.diff"))
+        };
+        let found = artifacts.iter().find(name).unwrap_or_else(|| panic!("no diff of {candidate}"));
+        found["body"].as_str().expect("text").to_owned()
+    };
+    assert!(patch("retry_budget").contains("-  retry_budget: 0\n+  retry_budget: 0.1\n"));
+    let code = patch("backoff_jitter");
+    assert!(code.contains("random.uniform") && code.contains("set_attribute(\"feature_flag.key\""), "{code}");
+    assert!(patch("revert").contains("+import random"));
+    assert!(shown.contains("valid") && shown.contains("olga@example.com approved revert-0"), "{shown}");
+}
+
 fn run(dir: &Path, args: &[&str]) -> String {
     let output = Command::new(binary()).args(args).current_dir(dir).env("NO_COLOR", "1").output().expect("it runs");
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));

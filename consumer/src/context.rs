@@ -231,7 +231,8 @@ impl Context {
             add(suspect);
         }
         for path in self.mapping.files.iter().filter_map(|file| self.resolve(file)) {
-            if !found.iter().any(|suspect| suspect.path == path) {
+            // A test that changed with the code is no suspect.
+            if kind_of(&path) != FileKind::Test && !found.iter().any(|suspect| suspect.path == path) {
                 let last = self.sources.get(&path).map_or(1, |parsed| parsed.text().lines().count() as u32);
                 found.push(Suspect { path, function: None, lines: (1, last.max(1)) });
             }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use backtrail_code::{Language, Parsed, api_changes, changed_functions, parse, undefined_names};
 use backtrail_policy as policy;
 use backtrail_policy::{FileKind, kind_of};
+use backtrail_redact::Redactor;
 use backtrail_sandbox::git::{Diff, FileChange, Status};
 
 use crate::candidate::{Kind, Origin, Proposal};
@@ -128,7 +129,12 @@ pub fn noop_hunks(patch: &str) -> u64 {
 }
 
 /// The part about the code. `sources` is the service's code before the patch.
-pub fn code(proposal: &Proposal, changed: &[Changed<'_>], sources: &BTreeMap<String, Parsed>) -> policy::Code {
+pub fn code(
+    proposal: &Proposal,
+    changed: &[Changed<'_>],
+    sources: &BTreeMap<String, Parsed>,
+    redactor: &Redactor,
+) -> policy::Code {
     let (mut undefined, mut syntax_errors, mut api) = (Vec::new(), Vec::new(), BTreeSet::new());
     let (mut egress, mut secrets, mut pii) = (Vec::new(), Vec::new(), Vec::new());
     let mut dependencies = BTreeSet::new();
@@ -159,10 +165,14 @@ pub fn code(proposal: &Proposal, changed: &[Changed<'_>], sources: &BTreeMap<Str
                 dependencies.extend(imports(language, &lines, before, sources));
             }
         }
-        for (line, text) in &lines {
-            for found in backtrail_redact::find(text) {
-                let place =
-                    policy::Sensitive { path: file.path.clone(), line: *line, kind: found.kind.name().to_owned() };
+        // The whole file is looked at, because a key has many lines; what an added line has part in counts.
+        let after = file.after.as_deref().unwrap_or("");
+        for found in redactor.find(after) {
+            let first = u64::from(found.line);
+            let last = first + after[found.range].matches('\n').count() as u64;
+            if let Some((line, _)) = lines.iter().find(|(line, _)| (first..=last).contains(line)) {
+                let kind = found.kind.name().to_owned();
+                let place = policy::Sensitive { path: file.path.clone(), line: *line, kind };
                 if found.kind.is_secret() { secrets.push(place) } else { pii.push(place) }
             }
         }
@@ -289,7 +299,7 @@ fn imports(
         }
     };
     let mut new: BTreeSet<String> = lines.iter().filter_map(|(_, line)| name(line)).collect();
-    let standard = |name: &str| language == Language::Python && PYTHON.contains(&name);
+    let standard = |name: &String| language == Language::Python && PYTHON.contains(&name.as_str());
     new.retain(|name| !name.is_empty() && !standard(name));
     if !new.is_empty() {
         let of_service = sources.values().filter(|parsed| parsed.language() == language).map(Parsed::text);

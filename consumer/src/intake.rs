@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use backtrail_model::time::UnixNano;
+use backtrail_redact::Redactor;
 use backtrail_spool::{Error as SpoolError, Reader, delete_consumed, load_cursor, salvage, store_cursor};
 
 use crate::crash;
 use crate::error::Error;
 use crate::event::{Event, MOST_BYTES, Refusal};
+use crate::redaction;
 use crate::store::{Reason, Store};
 
 /// A source of events that is told how far the inbox has come. Events may come again: the inbox knows them by their id.
@@ -34,17 +36,31 @@ pub enum Delivery {
 }
 
 /// Takes in at most `most` deliveries: into the inbox, or to the dead letters, and then acknowledges them. Says how many.
-pub fn take_in(intake: &mut dyn Intake, store: &mut Store, most: usize, now: UnixNano) -> Result<usize, Error> {
+/// Secrets in them are replaced before anything is kept.
+pub fn take_in(
+    intake: &mut dyn Intake,
+    store: &mut Store,
+    redactor: &Redactor,
+    most: usize,
+    now: UnixNano,
+) -> Result<usize, Error> {
     let mut taken = 0;
     while taken < most {
         let Some(delivery) = intake.next()? else { break };
         store.transact(|tx| match delivery {
-            Delivery::Bytes(bytes) => match Event::parse(&bytes) {
-                Ok(event) => tx.insert(&event.id, &bytes, now).map(drop),
-                Err(refusal) => tx.bury(&bytes, bytes.len() as u64, &refused(&refusal), now),
-            },
+            Delivery::Bytes(bytes) => {
+                let length = bytes.len();
+                let bytes = clean(redactor, bytes);
+                let parsed = if length > MOST_BYTES { Err(Refusal::TooLarge(length)) } else { Event::parse(&bytes) };
+                match parsed {
+                    Ok(event) => tx.insert(&event.id, &bytes, now).map(drop),
+                    Err(refusal) => tx.bury(&bytes, length as u64, &refused(&refusal), now),
+                }
+            }
             Delivery::Damaged { bytes, what } => {
-                tx.bury(&bytes, bytes.len() as u64, &Reason { name: "damaged", detail: what }, now)
+                let length = bytes.len() as u64;
+                let bytes = clean(redactor, bytes);
+                tx.bury(&bytes, length, &Reason { name: "damaged", detail: what }, now)
             }
         })?;
         taken += 1;
@@ -54,6 +70,18 @@ pub fn take_in(intake: &mut dyn Intake, store: &mut Store, most: usize, now: Uni
         crash::point();
     }
     Ok(taken)
+}
+
+/// The bytes without secrets; of what is too large only the part that is kept.
+pub(crate) fn clean(redactor: &Redactor, mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.truncate(MOST_BYTES);
+    match redaction::event(redactor, &bytes) {
+        Some(clean) => {
+            tracing::warn!("an event held secrets; their values were replaced and are not kept");
+            clean
+        }
+        None => bytes,
+    }
 }
 
 pub(crate) fn refused(refusal: &Refusal) -> Reason {
@@ -127,7 +155,7 @@ mod tests {
 
     fn take_all(dir: &Path, store: &mut Store) -> usize {
         let mut spool = Spool::open(dir).expect("opens");
-        take_in(&mut spool, store, usize::MAX, UnixNano(1)).expect("taken in")
+        take_in(&mut spool, store, &Redactor::new(), usize::MAX, UnixNano(1)).expect("taken in")
     }
 
     #[test]
@@ -189,7 +217,7 @@ mod tests {
         let (spool, mut store) = (dir.path().join("q"), Store::open(&dir.path().join("d")).expect("opens"));
         store.fill_dead_letters();
         queue(&spool, &[event(&request("i", 1, "pay")), b"{ no event".to_vec()]);
-        let full = take_in(&mut Spool::open(&spool).expect("opens"), &mut store, 10, UnixNano(1));
+        let full = take_in(&mut Spool::open(&spool).expect("opens"), &mut store, &Redactor::new(), 10, UnixNano(1));
         assert!(matches!(full, Err(Error::DeadLettersFull(_))), "{full:?}");
         assert!(store.transact(|tx| tx.drop_letter("l1")).expect("dropped"));
         assert_eq!(take_all(&spool, &mut store), 2, "both come again");

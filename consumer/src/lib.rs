@@ -1,11 +1,11 @@
 //! The consumer: takes patch requests from a queue, decides on each, and leaves signed evidence of the decision.
 //!
 //! In reading order: [`event`] is what comes in and [`intake`] where from; [`store`] keeps it (inbox with leases, dead
-//! letters, journal); [`journal`] and [`state`] say what a remediation is; [`admit`] turns events into remediations,
-//! [`triage`] decides, [`work`] drives both and survives a kill at any instant; [`evidence`] is what remains.
-//!
-//! So far a request ends in triage: either nothing safe can be done, and the reason is stated, or the suspect is mapped
-//! to its code at the deployed commit. No patch is made yet.
+//! letters, journal, artifacts); [`journal`], [`step`] and [`state`] say what a remediation is; [`admit`] turns events into
+//! remediations and [`triage`] maps them to code; [`context`] reads that code, [`plan`] makes candidates of it ([`candidate`];
+//! [`settings`] edits configuration), [`workshop`] applies and proves them on [`facts`] that the policy decides on; an
+//! [`approval`] opens the gate; [`work`] drives all of it and survives a kill at any instant; [`evidence`] and [`report`] are
+//! what remains. [`history`] makes repositories out of folders, for demo and cases.
 
 pub mod admit;
 pub mod approval;
@@ -23,6 +23,8 @@ pub mod intake;
 pub mod journal;
 pub mod ownership;
 pub mod plan;
+pub mod redaction;
+pub mod report;
 pub mod retry;
 pub mod settings;
 pub mod state;

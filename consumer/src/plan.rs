@@ -4,6 +4,7 @@
 mod backoff;
 mod deadline;
 mod flags_file;
+mod llm;
 mod load;
 mod needs;
 mod place;
@@ -18,6 +19,7 @@ use crate::candidate::{Draft, FileEdit, LeftOut, Proposal};
 use crate::context::Context;
 use crate::settings;
 
+pub use llm::Model;
 use place::Place;
 
 /// What a recipe comes to: candidates, or why there are none.
@@ -33,11 +35,11 @@ struct Recipe {
 const RECIPES: [Recipe; 9] = [
     Recipe { name: "revert", plan: revert::revert },
     Recipe { name: "flag", plan: restore::flag },
-    Recipe { name: "restore_setting", plan: restore::setting },
     Recipe { name: "retry_budget", plan: retries::budget },
     Recipe { name: "retry_count", plan: retries::count },
     Recipe { name: "timeout_within_deadline", plan: timeout::within_deadline },
     Recipe { name: "pool_size", plan: pool::size },
+    Recipe { name: "restore_setting", plan: restore::setting },
     Recipe { name: "backoff_jitter", plan: backoff::jitter },
     Recipe { name: "deadline", plan: deadline::missing },
 ];
@@ -53,7 +55,8 @@ pub fn plan(context: &Context) -> (Vec<Draft>, Vec<LeftOut>) {
         match (recipe.plan)(context) {
             Ok(found) => {
                 for draft in found {
-                    if let Some(same) = drafts.iter().find(|other| other.edits == draft.edits) {
+                    if let Some(same) = drafts.iter_mut().find(|other| other.edits == draft.edits) {
+                        same.proposal.why.extend(draft.proposal.why);
                         left_out.push(out(recipe.name, format!("it is the change of {}", same.proposal.recipe)));
                     } else if drafts.len() == MOST_CANDIDATES {
                         left_out.push(out(recipe.name, format!("{MOST_CANDIDATES} candidates are enough")));

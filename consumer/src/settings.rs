@@ -153,7 +153,7 @@ pub fn set<K: AsRef<str>>(format: Format, text: &str, keys: &[K], value: &str) -
 }
 
 fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count() + 1
+    text[..at].matches('\n').count() + 1
 }
 
 #[cfg(test)]

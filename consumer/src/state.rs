@@ -238,8 +238,8 @@ impl Remediation {
     }
 
     fn stage(&mut self, candidate: &str, stage: Stage) {
-        for tried in self.candidates.iter_mut().filter(|tried| tried.candidate.id == candidate) {
-            tried.stage = stage.clone();
+        if let Some(tried) = self.candidates.iter_mut().find(|tried| tried.candidate.id == candidate) {
+            tried.stage = stage;
         }
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use backtrail_model::patch_request::PatchRequest;
 use backtrail_model::time::UnixNano;
+use backtrail_redact::Redactor;
 use rand::rngs::StdRng;
 
 use crate::admit::admit;
@@ -22,6 +23,9 @@ use crate::evidence::Signer;
 use crate::intake::refused;
 use crate::journal::Chain;
 use crate::ownership;
+use crate::plan::Model;
+use crate::redaction;
+use crate::report::{Case, Outbox, trace};
 use crate::retry::Retry;
 use crate::state::State;
 use crate::step::Step;
@@ -58,6 +62,12 @@ pub struct Worker {
     random: StdRng,
     /// Where candidates are made and proved; without one, work ends with triage.
     workshop: Option<Workshop>,
+    /// Whom to ask beside the recipes.
+    model: Option<Model>,
+    /// Asked before each entry, because a step may take minutes; without one, all of a call's entries have one time.
+    clock: Option<fn() -> UnixNano>,
+    /// Where traces of ended remediations go.
+    outbox: Option<Outbox>,
 }
 
 /// A step, and what is kept beside the journal for it.
@@ -86,13 +96,43 @@ pub enum Worked {
 impl Worker {
     /// A worker with a source of randomness for its waits.
     pub const fn new(settings: Settings, signer: Signer, random: StdRng) -> Self {
-        Self { settings, signer, random, workshop: None }
+        Self { settings, signer, random, workshop: None, model: None, clock: None, outbox: None }
     }
 
     /// The same with a place to make patches in.
     #[must_use]
     pub fn with_workshop(self, workshop: Workshop) -> Self {
         Self { workshop: Some(workshop), ..self }
+    }
+
+    /// The same with a model that is asked after the recipes.
+    #[must_use]
+    pub fn with_model(self, model: Option<Model>) -> Self {
+        Self { model, ..self }
+    }
+
+    /// The same with a clock for the times of journal entries.
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> UnixNano) -> Self {
+        Self { clock: Some(clock), ..self }
+    }
+
+    /// The same with a place to send traces to.
+    #[must_use]
+    pub fn with_outbox(self, outbox: Option<Outbox>) -> Self {
+        Self { outbox, ..self }
+    }
+
+    /// Waits a little for traces that are not sent yet.
+    pub fn finish(&mut self) {
+        if self.outbox.take().is_some_and(|outbox| !outbox.finish()) {
+            tracing::warn!("some traces of remediations are not sent: the receiver is too slow");
+        }
+    }
+
+    /// Finds what is not to be written down.
+    fn redactor(&self) -> Redactor {
+        self.workshop.as_ref().map_or_else(Redactor::new, |workshop| workshop.redactor().clone())
     }
 
     /// Works on the next event that is due, until it rests; none when nothing is due.
@@ -127,23 +167,44 @@ impl Worker {
 
     /// Brings a remediation as far as it goes today.
     fn advance(&self, store: &mut Store, lease: &Lease, row: &Row, now: UnixNano) -> Result<(), Error> {
+        let redactor = self.redactor();
         let mut chain = store.chain(&row.id)?;
         let Content::Request(request) = Event::parse(&lease.body)?.content else {
             return Err(Error::IllegalStep("a remediation of what is no request".into()));
         };
         while !chain.remediation.state.is_terminal() {
+            let now = self.time(now);
             let Some(step) = self.next_step(store, lease, &chain, &request, now)? else {
                 return store.transact(|tx| tx.rest(lease, self.look_again(&request, now)));
             };
+            let step = Next { step: redaction::step(&redactor, step.step), ..step };
             chain = store.transact(|tx| {
                 for artifact in &step.artifacts {
                     tx.keep(&row.id, artifact)?;
                 }
-                tx.append(lease, &row.id, &step.step, now)
+                tx.append(lease, &row.id, &step.step, self.time(now))
             })?;
         }
-        self.seal(store, lease, &row.id, &chain, now)?;
-        store.transact(|tx| tx.settle(lease))
+        self.seal(store, lease, &row.id, &chain, self.time(now))?;
+        store.transact(|tx| tx.settle(lease))?;
+        self.tell(store, &row.id);
+        Ok(())
+    }
+
+    fn time(&self, begun: UnixNano) -> UnixNano {
+        self.clock.map_or(begun, |clock| clock().max(begun))
+    }
+
+    /// Hands the trace of an ended remediation out. The work is done: nothing here can fail it.
+    fn tell(&self, store: &mut Store, id: &str) {
+        let Some(outbox) = &self.outbox else { return };
+        let told = Case::read(store, id).and_then(|case| match outbox.offer(&trace::of(&case)) {
+            Ok(()) => Ok(()),
+            Err(_) => store.transact(|tx| tx.count("trace_dropped")),
+        });
+        if let Err(error) = told {
+            tracing::warn!(%error, id, "the trace of a remediation is not sent");
+        }
     }
 
     /// What follows for a remediation that has not ended; nothing while it waits.
@@ -171,7 +232,7 @@ impl Worker {
             Some(workshop) if chain.remediation.state != State::Verified => {
                 let _others_are_kept_away = Heartbeat::start(store.dir(), lease, self.settings.lease, now);
                 let ownership = ownership::read(&self.settings.ownership)?;
-                tries::next(workshop, store, chain, request, &ownership).map(Some)
+                tries::next(workshop, self.model.as_ref(), store, chain, request, &ownership).map(Some)
             }
             // It waits for an approval.
             _ => Ok(None),
@@ -197,8 +258,10 @@ impl Worker {
             _ => {}
         }
         let wait = self.settings.retry.wait(lease.attempts, &mut self.random);
-        match store.transact(|tx| tx.retry(lease, now.plus(wait), &error.to_string())) {
-            Ok(()) => Ok(Worked::Failed(error.to_string())),
+        // What git and the like say can repeat what they were given.
+        let said = redaction::text(&self.redactor(), &error.to_string());
+        match store.transact(|tx| tx.retry(lease, now.plus(wait), &said)) {
+            Ok(()) => Ok(Worked::Failed(said)),
             Err(Error::Stale { .. }) => Ok(Worked::Lost),
             Err(error) => Err(error),
         }

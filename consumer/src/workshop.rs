@@ -6,10 +6,12 @@ mod prove;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use backtrail_model::ownership::Ownership;
 use backtrail_model::patch_request::PatchRequest;
 use backtrail_policy::{Decision, Input, Policy, Stage};
+use backtrail_redact::Redactor;
 use backtrail_sandbox::git::{Diff, Mirror, Worktree};
 use backtrail_sandbox::{Error as SandboxError, Limits, Sandbox, TreePath};
 
@@ -18,6 +20,7 @@ use crate::context::Context;
 use crate::error::{During, Error};
 use crate::facts::{self, Changed};
 use crate::journal::digest;
+use crate::redaction;
 use crate::triage::{Mapping, Missing};
 
 pub use prove::{Baseline, Evidence};
@@ -37,10 +40,14 @@ pub struct Workshop {
     scratch: PathBuf,
     sandbox: Sandbox,
     policy: Policy,
+    /// Finds what is not to be written down.
+    redactor: Redactor,
     /// Limits of one run of a suite of tests.
     limits: Limits,
     /// Results of the tests of a commit without any patch: the same for all candidates.
     baselines: RefCell<BTreeMap<String, Baseline>>,
+    /// The code that was read last.
+    last: RefCell<Option<Rc<Context>>>,
 }
 
 /// A draft as a difference.
@@ -92,7 +99,35 @@ impl Workshop {
             std::fs::create_dir_all(folder).during("create", folder)?;
         }
         sandbox.hidden.push(std::fs::canonicalize(dir).during("open", dir)?);
-        Ok(Self { mirrors, scratch, sandbox, policy, limits, baselines: RefCell::default() })
+        let redactor = Redactor::new();
+        Ok(Self {
+            mirrors,
+            scratch,
+            sandbox,
+            policy,
+            redactor,
+            limits,
+            baselines: RefCell::default(),
+            last: RefCell::default(),
+        })
+    }
+
+    /// The same with another idea of what is not to be written down.
+    #[must_use]
+    pub fn with_redactor(mut self, redactor: Redactor) -> Self {
+        self.redactor = redactor;
+        self
+    }
+
+    /// Finds what is not to be written down.
+    pub const fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    /// A document fit to be kept: its texts come from code and tests.
+    pub fn document(&self, content: &impl serde::Serialize) -> Vec<u8> {
+        let value = serde_json::to_value(content).unwrap_or_default();
+        serde_json::to_vec_pretty(&redaction::document(&self.redactor, value)).unwrap_or_default()
     }
 
     /// The policy that is in force.
@@ -100,8 +135,24 @@ impl Workshop {
         &self.policy
     }
 
-    /// Reads the code, or says what is missing of it.
-    pub fn context(&self, request: &PatchRequest, mapping: &Mapping) -> Result<Result<Context, Missing>, Error> {
+    /// Reads the code, or says what is missing of it. What was read last is kept: a remediation takes many steps, and a
+    /// commit does not change.
+    pub fn context(&self, request: &PatchRequest, mapping: &Mapping) -> Result<Result<Rc<Context>, Missing>, Error> {
+        let is_known = |known: &&Rc<Context>| known.request == *request && known.mapping == *mapping;
+        if let Some(known) = self.last.borrow().as_ref().filter(is_known) {
+            return Ok(Ok(Rc::clone(known)));
+        }
+        let read = match self.ground(request, mapping)? {
+            Ok(context) if context.suspects.is_empty() => return Ok(Err(Missing::PlaceInRepository)),
+            Ok(context) => Rc::new(context),
+            Err(missing) => return Ok(Err(missing)),
+        };
+        *self.last.borrow_mut() = Some(Rc::clone(&read));
+        Ok(Ok(read))
+    }
+
+    /// The same for a patch that is there already: where the suspect is does not matter.
+    pub fn ground(&self, request: &PatchRequest, mapping: &Mapping) -> Result<Result<Context, Missing>, Error> {
         let mirror = Mirror::of(&mapping.repository, &self.mirrors)?;
         let commit = match mirror.resolve(&mapping.commit) {
             Ok(commit) => commit,
@@ -110,8 +161,7 @@ impl Workshop {
             }
             Err(error) => return Err(error.into()),
         };
-        let context = Context::read(request, mapping, mirror, commit)?;
-        Ok(if context.suspects.is_empty() { Err(Missing::PlaceInRepository) } else { Ok(context) })
+        Ok(Ok(Context::read(request, mapping, mirror, commit)?))
     }
 
     /// Makes the difference of a draft.
@@ -172,8 +222,10 @@ impl Workshop {
     }
 
     fn judge(&self, input: &Input) -> Judged {
-        let bytes = serde_json::to_vec_pretty(input).unwrap_or_default();
-        Judged { decision: self.policy.decide(input), input: bytes }
+        // What is kept is what was asked: a text in it that holds a secret is replaced before both.
+        let asked = redaction::document(&self.redactor, serde_json::to_value(input).unwrap_or_default());
+        let bytes = serde_json::to_vec_pretty(&asked).unwrap_or_default();
+        Judged { decision: self.policy.decide(&asked), input: bytes }
     }
 
     fn input(
@@ -188,6 +240,7 @@ impl Workshop {
         let proposal = &candidate.proposal;
         let changed = applied.changed();
         let budget = &request.budget;
+        let nothing = || backtrail_policy::Sandbox { isolated: Vec::new(), not_isolated: Vec::new() };
         Input {
             stage: if evidence.is_some() { Stage::AfterTests } else { Stage::BeforeTests },
             request: backtrail_policy::Request {
@@ -204,14 +257,12 @@ impl Workshop {
             },
             patch: facts::patch(proposal, &mapping.repository, commit),
             diff: facts::diff(&applied.patch, &digest(&applied.patch), &applied.diff, &changed),
-            code: facts::code(proposal, &changed, &context.sources),
+            code: facts::code(proposal, &changed, &context.sources, &self.redactor),
             tests: evidence.map(|evidence| evidence.tests(&changed)),
             golden: backtrail_policy::Golden { assertions_added: 0 },
             observability: facts::observability(proposal, &required(proposal), &changed),
             revert_proof: evidence.map(|_| applied.revert_proof.clone()),
-            sandbox: evidence
-                .map(Evidence::isolation)
-                .unwrap_or_else(|| backtrail_policy::Sandbox { isolated: Vec::new(), not_isolated: Vec::new() }),
+            sandbox: evidence.map_or_else(nothing, Evidence::isolation),
             limits: backtrail_policy::Limits {
                 max_lines: u64::from(budget.max_lines),
                 max_files: u64::from(budget.max_files),
@@ -244,6 +295,21 @@ impl Drop for Workshop {
 }
 
 impl Applied {
+    /// Paths of the files that it touches.
+    pub fn paths(&self) -> Vec<String> {
+        self.diff.files.iter().map(|file| file.path.to_string()).collect()
+    }
+
+    /// Lines added and removed.
+    pub fn lines(&self) -> u64 {
+        self.diff.files.iter().map(|file| file.added + file.removed).sum()
+    }
+
+    /// Texts of the files with it, by their paths.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts.iter().filter_map(|(path, _, after)| Some((path.as_str(), after.as_deref()?)))
+    }
+
     fn changed(&self) -> Vec<Changed<'_>> {
         let files = self.diff.files.iter().zip(&self.texts);
         files

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{ONCE, command, consumer, event, json_of, own, queue, request, text};
+use crate::support::{TRIAGE, command, consumer, event, json_of, own, queue, request, text};
 
 #[test]
 fn from_the_queue_to_decisions() {
@@ -12,12 +12,12 @@ fn from_the_queue_to_decisions() {
     let dir = dir.path();
     own(dir);
     queue(dir, &[event(&request("i", 3, false)), event(&request("j", 1, true)), b"\xff\xfe".to_vec()]);
-    let done = json_of(dir, &ONCE);
+    let done = json_of(dir, &TRIAGE);
     assert_eq!(done["taken_in"], 3);
     let status = json_of(dir, &["status", "--json"]);
     assert_eq!(status["states"], json!({ "no_safe_patch": 1, "triaged": 1 }));
     assert_eq!((&status["dead_letters"], &status["tampered"]), (&json!(1), &json!([])));
-    assert_eq!(json_of(dir, &ONCE)["steps"], 0, "nothing is left to do");
+    assert_eq!(json_of(dir, &TRIAGE)["steps"], 0, "nothing is left to do");
 
     let rows = status["remediations"].as_array().expect("rows");
     let triaged = rows.iter().find(|row| row["state"] == "triaged").expect("there")["id"].as_str().expect("an id");
@@ -29,7 +29,7 @@ fn from_the_queue_to_decisions() {
     let again = consumer(dir, &["abort", triaged]);
     assert_eq!(again.status.code(), Some(1));
     assert!(text(&again.stderr).contains("has ended already: cancelled"), "{}", text(&again.stderr));
-    json_of(dir, &ONCE);
+    json_of(dir, &TRIAGE);
     let shown = json_of(dir, &["show", triaged, "--json"]);
     assert_eq!(shown["remediation"]["reason"], "the operator aborted it: not now");
     let steps: Vec<_> = shown["journal"].as_array().expect("a list").iter().map(|e| &e["step"]["is"]).collect();
@@ -43,7 +43,7 @@ fn dead_letters_are_listed_shown_replayed_and_dropped() {
     let mut future = request("i", 3, true);
     future["schema_version"] = json!("2.0");
     queue(dir, &[event(&future), b"\xff\xfe".to_vec()]);
-    json_of(dir, &ONCE);
+    json_of(dir, &TRIAGE);
     let list = json_of(dir, &["dlq", "list", "--json"]);
     let letters = list["dead_letters"].as_array().expect("a list");
     let find = |reason: &str| letters.iter().find(|letter| letter["reason"] == reason).expect(reason)["id"].as_str();
@@ -57,7 +57,7 @@ fn dead_letters_are_listed_shown_replayed_and_dropped() {
     assert_eq!(consumer(dir, &["dlq", "drop", bad]).status.code(), Some(2), "there is none any more");
     // The same bytes come again: nothing of the past is in the way.
     queue(dir, &[b"\xff\xfe".to_vec()]);
-    json_of(dir, &ONCE);
+    json_of(dir, &TRIAGE);
     assert_eq!(json_of(dir, &["dlq", "list", "--json"])["dead_letters"].as_array().map(Vec::len), Some(2));
 }
 
@@ -80,7 +80,7 @@ fn what_is_submitted_by_hand_is_checked_at_once() {
         assert_eq!(output.status.code(), Some(1));
         assert!(text(&output.stderr).starts_with("error: request.json: "), "{}", text(&output.stderr));
     }
-    json_of(dir, &ONCE);
+    json_of(dir, &TRIAGE);
     let status = json_of(dir, &["status", "--json"]);
     assert_eq!((&status["states"]["no_safe_patch"], &status["dead_letters"]), (&json!(1), &json!(0)));
 }
@@ -93,10 +93,10 @@ fn errors_name_the_remedy_and_exit_as_the_collector_does() {
     assert_eq!(nothing.status.code(), Some(1));
     assert!(text(&nothing.stderr).contains("hint: start one with"), "{}", text(&nothing.stderr));
     assert_eq!(consumer(dir, &["show"]).status.code(), Some(2));
-    json_of(dir, &ONCE);
+    json_of(dir, &TRIAGE);
     assert_eq!(consumer(dir, &["show", "nobody"]).status.code(), Some(2));
     std::fs::write(dir.join("ownership.yaml"), "services: { pay: { repositry: x } }").expect("writable");
-    let config = consumer(dir, &ONCE);
+    let config = consumer(dir, &TRIAGE);
     assert_eq!(config.status.code(), Some(78));
     assert!(text(&config.stderr).contains("ownership.yaml: "), "{}", text(&config.stderr));
 }

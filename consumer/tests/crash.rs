@@ -12,7 +12,7 @@ use backtrail_consumer::journal::{Chain, digest};
 use backtrail_consumer::step::{Effect, Step};
 use backtrail_consumer::store::Store;
 
-use crate::support::{ONCE, command, consumer, event, own, queue, request, text};
+use crate::support::{ONCE, TRIAGE, command, consumer, event, own, queue, repository, request, storm, text};
 
 /// More points than any scenario has: a loop that gets here is stuck.
 const MANY: u64 = 200;
@@ -75,12 +75,13 @@ fn left(dir: &Path) -> Vec<String> {
     left
 }
 
-/// Kills `args` at each point in turn, restarts, kills the restart at each point in turn, and lets the third run end.
-fn matrix(prepare: impl Fn(&Path), args: &[&str]) -> Seen {
+/// Kills `args` at each point in turn, restarts with `again`, kills the restart at each of its points in turn (the first
+/// `seconds` of them), and lets the third run end.
+fn matrix(prepare: impl Fn(&Path), args: &[&str], again: &[&str], seconds: u64) -> Seen {
     let straight = tempfile::tempdir().expect("a directory");
     prepare(straight.path());
     assert!(!killed(straight.path(), args, MANY));
-    consumer(straight.path(), &ONCE);
+    consumer(straight.path(), again);
     let wanted = left(straight.path());
     let mut seen = Seen::default();
     for first in 1..MANY {
@@ -95,19 +96,19 @@ fn matrix(prepare: impl Fn(&Path), args: &[&str]) -> Seen {
             assert_intended(dir);
             let before = bundles(dir);
             seen.note(dir);
-            let again = killed(dir, &ONCE, second);
+            let more = killed(dir, again, second);
             assert_intended(dir);
             let between = bundles(dir);
             let last = consumer(dir, args);
             assert!(last.status.success() || args[0] == "abort", "{}", text(&last.stderr));
-            consumer(dir, &ONCE);
+            consumer(dir, again);
             assert_eq!(left(dir), wanted, "killed at {first}, then at {second}");
             let after = bundles(dir);
             for (name, inode) in before.iter().chain(&between) {
                 assert_eq!(after.get(name), Some(inode), "{name} was written twice: killed at {first}, then {second}");
             }
             seen.runs += 1;
-            if !again {
+            if !more || second == seconds {
                 break;
             }
         }
@@ -145,7 +146,7 @@ fn a_kill_anywhere_between_the_queue_and_the_evidence_leaves_the_same() {
         own(dir);
         queue(dir, &[event(&request("i", 3, false)), b"{ no event".to_vec()]);
     };
-    let seen = matrix(prepare, &ONCE);
+    let seen = matrix(prepare, &TRIAGE, &TRIAGE, MANY);
     assert!(seen.runs > 50 && seen.intended && seen.effected, "{seen:?}");
 }
 
@@ -154,10 +155,10 @@ fn a_kill_while_a_newer_revision_supersedes_leaves_the_same() {
     let prepare = |dir: &Path| {
         own(dir);
         queue(dir, &[event(&request("j", 1, true))]);
-        assert!(consumer(dir, &ONCE).status.success());
+        assert!(consumer(dir, &TRIAGE).status.success());
         queue(dir, &[event(&request("j", 2, true))]);
     };
-    let seen = matrix(prepare, &ONCE);
+    let seen = matrix(prepare, &TRIAGE, &TRIAGE, MANY);
     assert!(seen.runs > 50 && seen.intended && seen.effected, "{seen:?}");
 }
 
@@ -166,12 +167,24 @@ fn a_kill_while_the_operator_aborts_leaves_the_same() {
     let prepare = |dir: &Path| {
         own(dir);
         queue(dir, &[event(&request("j", 1, true))]);
-        assert!(consumer(dir, &ONCE).status.success());
+        assert!(consumer(dir, &TRIAGE).status.success());
     };
     let dir = tempfile::tempdir().expect("a directory");
     prepare(dir.path());
     let id = chains(dir.path())[0].entries[0].remediation.clone();
     // The id follows from the event, so it is the same in every folder.
-    let seen = matrix(prepare, &["abort", &id]);
+    let seen = matrix(prepare, &["abort", &id], &TRIAGE, MANY);
     assert!(seen.runs > 2, "{seen:?}");
+}
+
+/// From the queue to proof: the restart goes on where the journal ends, and what is proved is proved once.
+#[test]
+fn a_kill_between_request_and_proof_leaves_the_same() {
+    let prepare = |dir: &Path| {
+        let commit = repository(dir);
+        queue(dir, &[event(&storm("p", 1, &commit))]);
+    };
+    // Two kills at the restart are enough here: each run makes a repository and tests a patch.
+    let seen = matrix(prepare, &ONCE, &ONCE, 2);
+    assert!(seen.runs > 40, "{seen:?}");
 }

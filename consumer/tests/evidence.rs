@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use backtrail_testkit::python;
 use serde_json::Value;
 
-use crate::support::{ONCE, consumer, event, json_of, own, queue, request, text};
+use crate::support::{ONCE, consumer, event, json_of, own, queue, repository, request, storm, text};
 
 /// The bundle of a request that ended in triage.
 fn bundle(dir: &Path) -> PathBuf {
@@ -43,6 +43,28 @@ fn an_independent_verifier_opens_the_envelope_and_finds_one_changed_byte() {
     let forged = dir.path().join("forged.json");
     std::fs::write(&forged, &changed).expect("writable");
     assert_eq!(verify(&forged).status.code(), Some(1));
+}
+
+#[test]
+fn an_independent_verifier_opens_a_patch_with_its_test_result() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
+    let Some(python) = python::venv(&here.join("requirements.txt")).or_skip() else { return };
+    let dir = tempfile::tempdir().expect("a directory");
+    let dir = dir.path();
+    let commit = repository(dir);
+    queue(dir, &[event(&storm("p", 1, &commit))]);
+    json_of(dir, &ONCE);
+    let id = json_of(dir, &["status", "--json"])["remediations"][0]["id"].as_str().expect("an id").to_owned();
+    json_of(dir, &["reject", &id, "--json"]);
+    json_of(dir, &ONCE);
+    let shown = json_of(dir, &["show", &id, "--json"]);
+    let bundle = dir.join(shown["bundle"].as_str().expect("a bundle"));
+    let key = dir.join("backtrail-data/consumer/signing.pub");
+    let args = [here.join("verify_bundle.py"), bundle, key];
+    let output = Command::new(&python).args(args).output().expect("it runs");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let decision: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(decision["state"], "rejected");
 }
 
 #[test]

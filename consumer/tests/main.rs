@@ -1,8 +1,17 @@
 //! Black-box tests: they start the built binary, kill it, and read back what it wrote.
 #![allow(missing_docs, reason = "a test")]
 
+mod cases;
+mod check;
 mod cli;
 mod crash;
 mod evidence;
+mod hostile;
+mod model;
+mod patch;
 mod recipes;
+mod report;
+mod secrets;
+mod shop;
+mod stub;
 mod support;

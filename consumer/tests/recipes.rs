@@ -45,7 +45,7 @@ impl Bench {
         plan::plan(&self.context(request, prefix))
     }
 
-    fn context(&self, request: &PatchRequest, prefix: &str) -> Context {
+    fn context(&self, request: &PatchRequest, prefix: &str) -> std::rc::Rc<Context> {
         let mapping = self.mapping(request, prefix);
         self.workshop.context(request, &mapping).expect("readable").expect("nothing is missing")
     }

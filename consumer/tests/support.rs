@@ -67,3 +67,44 @@ pub(crate) fn own(dir: &Path) {
 
 /// Takes what is there and works until nothing is due. Leases end at once, so that a restart need not wait.
 pub(crate) const ONCE: [&str; 7] = ["run", "--once", "--json", "--max-age", "any", "--lease", "0s"];
+
+/// The same, but no further than triage: for what does not need a repository.
+pub(crate) const TRIAGE: [&str; 8] = ["run", "--once", "--json", "--max-age", "any", "--lease", "0s", "--only-triage"];
+
+const BANK: &str = "class Bank:
+    def charge(self, cents):
+        for attempt in range(self.config['max_retries'] + 1):
+            try:
+                return self.send(cents)
+            except OSError:
+                pass
+        raise OSError
+";
+
+/// A small real repository whose calls are repeated too often, with tests that `make` runs. Gives the commit.
+pub(crate) fn repository(dir: &Path) -> String {
+    let history = dir.join("history/01-first");
+    std::fs::create_dir_all(history.join("files/config")).expect("created");
+    let write = |path: &str, text: &str| std::fs::write(history.join(path), text).expect("written");
+    write("COMMIT", "Author: Ana S <ana@example.org>\nDate: 2026-05-04T10:00:00+00:00\n\nFirst\n");
+    write("files/bank.py", BANK);
+    write("files/config/pay.yaml", "bank:\n  max_retries: 3   # a lot\n");
+    write("files/Makefile", "test:\n\t@grep -q max_retries config/pay.yaml\n");
+    let into = dir.join("shop.git");
+    let commits = backtrail_consumer::history::make(&dir.join("history"), &into).expect("a repository");
+    let path = into.display();
+    let owners = format!("services: {{ payment: {{ team: '@shop/pay', repository: '{path}' }} }}");
+    std::fs::write(dir.join("ownership.yaml"), owners).expect("writable");
+    commits[0].1.clone()
+}
+
+/// A request about the repository, in a storm of retries at 72 % utilization.
+pub(crate) fn storm(incident: &str, revision: u64, commit: &str) -> Value {
+    let mut request = request(incident, revision, true);
+    let entity = &mut request["suspect_ref"]["entity"];
+    (entity["commit"], entity["file"], entity["function"]) = (json!(commit), json!("bank.py"), json!("Bank.charge"));
+    request["code_context"]["functions"] = json!(["Bank.charge"]);
+    request["telemetry_summary"]["load"] = json!([{ "from": "payment", "to": "bank", "seconds": 60.0, "requests": 720,
+        "calls": 2880, "errors": 2100, "served": 1000, "p95_ms": 300.0, "served_p95_ms": 900.0, "quiet_p95_ms": 120.0 }]);
+    request
+}

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::check::Check;
+use super::model::ModelArgs;
+
 /// Takes patch requests from backtrail's queue, decides on them, and leaves signed evidence.
 #[derive(Parser, Debug)]
 #[command(name = "backtrail-consumer", version, max_term_width = 100, disable_help_subcommand = true)]
@@ -40,6 +43,8 @@ pub(crate) enum Command {
     Status(Status),
     /// Show a remediation with its journal
     Show(Show),
+    /// Tell a remediation from its journal: a draft of a postmortem, or a trace; or measure all of them
+    Report(Report),
     /// Approve a verified candidate: sign for its diff, and open the gate confirm-patch
     Approve(Approve),
     /// Say no to the candidates of a remediation
@@ -60,6 +65,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Repair the demo shop: what `backtrail demo --patch` runs behind its verdict
     Demo(Demo),
+    /// Judge a patch of anybody by the gates that a candidate passes, and name every reason against it
+    Check(Check),
     /// Measure the recipes on services with seeded defects
     Eval(Eval),
     /// Make a key for an approver; prints the public half
@@ -106,6 +113,9 @@ pub(crate) struct Run {
     /// How long work is kept from others that a killed run had begun
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) lease: Duration,
+    /// Only map suspects to their code: no repository is read and nothing is run
+    #[arg(long)]
+    pub(crate) only_triage: bool,
     /// A folder of Rego rules on top of the shipped ones
     #[arg(long, value_name = "DIR")]
     pub(crate) policy: Option<PathBuf>,
@@ -118,9 +128,14 @@ pub(crate) struct Run {
     /// Refuse to run tests that this cannot keep from the network (`network`), the files (`read_only`), ...
     #[arg(long, value_name = "ASPECT", value_delimiter = ',')]
     pub(crate) require_isolation: Vec<String>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
     /// Attempts before work becomes a dead letter
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) attempts: u32,
+    /// Post the trace of each ended remediation to this OTLP receiver, best effort (http://127.0.0.1:4318)
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
     /// Take what is there, work until nothing is due, and end
     #[arg(long)]
     pub(crate) once: bool,
@@ -134,6 +149,9 @@ pub(crate) struct Run {
 pub(crate) struct Submit {
     /// A patch request, or a `CloudEvent` with one (or with the state of an incident), as JSON
     pub(crate) file: PathBuf,
+    /// Values that are never kept, one a line; secrets of a known shape never are
+    #[arg(long, value_name = "FILE")]
+    pub(crate) deny_values: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) data: DataDir,
     /// Print {"event", "new"}
@@ -161,6 +179,41 @@ pub(crate) struct Show {
     /// Print the remediation, its journal, the path of its bundle and the public key as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `backtrail-consumer report`.
+#[derive(Args, Debug)]
+pub(crate) struct Report {
+    /// Its id, or the beginning of it
+    #[arg(required_unless_present = "metrics", conflicts_with = "metrics")]
+    pub(crate) id: Option<String>,
+    /// How the report is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", conflicts_with_all = ["metrics", "json", "trace"])]
+    pub(crate) format: Format,
+    /// Write it to a file, not to stdout
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print it as an OpenTelemetry trace, OTLP/JSON
+    #[arg(long, conflicts_with_all = ["metrics", "json"])]
+    pub(crate) trace: bool,
+    /// Measure all remediations: states, times, false suggestions, sizes of patches
+    #[arg(long)]
+    pub(crate) metrics: bool,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+    /// Print the report or the measures as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// For a repository or a wiki.
+    #[default]
+    Markdown,
+    /// One page that needs nothing else.
+    Html,
 }
 
 /// `backtrail-consumer approve`.
@@ -382,7 +435,7 @@ fn parse_age(text: &str) -> Result<Age, String> {
 }
 
 /// A whole number with its unit, as in pipeline.yaml.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let shape = "write a whole number and a unit: 500ms, 30s, 15m, 24h or 7d";
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);

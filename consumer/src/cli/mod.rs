@@ -1,6 +1,8 @@
 //! The command line: arguments, output and exit codes. It reads and ends as that of `backtrail` does.
 
 mod args;
+mod check;
+mod model;
 mod out;
 
 use std::process::ExitCode;
@@ -9,10 +11,12 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use args::{
-    Abort, Approve, Cli, Command, DataDir, Demo, Dlq, DlqCommand, Doctor, Eval, LogFormat, PolicyCommand, Reject, Run,
-    Show, Status, Submit, Verify,
+    Abort, Approve, Cli, Command, DataDir, Demo, Dlq, DlqCommand, Doctor, Eval, Format, LogFormat, PolicyCommand,
+    Reject, Report, Run, Show, Status, Submit, Verify,
 };
 pub(crate) use backtrail_exit::{Exit, Failure};
+pub(crate) use check::{ChangeKind, Check};
+pub(crate) use model::{Dialect, ModelArgs};
 pub(crate) use out::Out;
 
 use crate::commands;

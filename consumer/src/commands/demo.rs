@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Demo, out: &mut Out) -> Result<Exit, Failure> {
     let (owner, approvers) = people(dir)?;
     let mut store = Store::open(dir)?;
     let mut spool = Spool::open(&args.spool)?;
-    let taken = take_in(&mut spool, &mut store, BATCH, now())?;
+    let taken = take_in(&mut spool, &mut store, &backtrail_redact::Redactor::new(), BATCH, now())?;
     if taken == 0 {
         return Err(anyhow::anyhow!("there is no patch request in {}", args.spool.display()).into());
     }
@@ -112,12 +112,12 @@ fn people(dir: &Path) -> anyhow::Result<(Signer, Approvers)> {
 }
 
 fn worker(dir: &Path, ownership: &Path) -> Result<Worker, Failure> {
-    let limits = Limits { wall: Duration::from_secs(300), ..Limits::default() };
+    let limits = Limits { wall: Duration::from_mins(5), ..Limits::default() };
     let workshop = Workshop::open(dir, super::run::sandbox()?, backtrail_policy::Policy::shipped(), limits)?;
     let settings = Settings {
         ownership: ownership.to_owned(),
         max_age: None,
-        lease: Duration::from_secs(60),
+        lease: Duration::from_mins(1),
         retry: Retry { budget: 1, ..Retry::default() },
     };
     let signer = Signer::of_folder(dir)?;
@@ -139,7 +139,8 @@ fn tell(chain: &Chain, store: &Store, out: &mut Out) -> anyhow::Result<()> {
     for entry in &chain.entries {
         match &entry.step {
             Step::ContextReady { context } => {
-                out.line(&format!("\nTHE CODE at {}", &context.commit[..12]))?;
+                out.line("")?;
+                out.line(&format!("THE CODE at {}", &context.commit[..12]))?;
                 for (name, list) in [
                     ("suspect", &context.suspects),
                     ("called by", &context.callers),
@@ -149,7 +150,8 @@ fn tell(chain: &Chain, store: &Store, out: &mut Out) -> anyhow::Result<()> {
                         out.line(&format!("  {name:<10} {one}"))?;
                     }
                 }
-                out.line("\nCANDIDATES, least risk first")?;
+                out.line("")?;
+                out.line("CANDIDATES, least risk first")?;
             }
             Step::Planned { left_out, .. } => {
                 for tried in &remediation.candidates {
@@ -163,28 +165,34 @@ fn tell(chain: &Chain, store: &Store, out: &mut Out) -> anyhow::Result<()> {
         }
     }
     if let Some(reason) = &remediation.reason {
-        out.line(&format!("\n{}: {reason}", remediation.state.name()))?;
+        out.line("")?;
+        out.line(&format!("{}: {reason}", remediation.state.name()))?;
     }
     Ok(())
 }
 
 fn candidate(tried: &Tried, store: &Store, out: &mut Out) -> anyhow::Result<()> {
     let proposal = &tried.candidate.proposal;
-    out.line(&format!("\n  {}  tier {}  {}", tried.candidate.id, proposal.tier, proposal.title))?;
+    out.line("")?;
+    out.line(&format!("  {}  tier {}  {}", tried.candidate.id, proposal.tier, proposal.title))?;
     for line in proposal.why.iter().chain(&proposal.computation) {
         out.line(&format!("      {line}"))?;
     }
     let mechanism = &proposal.mechanism;
-    out.line(&format!("      judged by {} (now {}): {}", mechanism.metric, mechanism.now, mechanism.claim))?;
+    let now = if mechanism.now.is_empty() { String::new() } else { format!(" (now {})", mechanism.now) };
+    out.line(&format!("      judged by {}{now}: {}", mechanism.metric, mechanism.claim))?;
     match &tried.stage {
         Stage::Verified { proof } => {
             out.line(&format!(
-                "      verified: {} tests passed before, {} after; {} added, each failing before and passing {} times after",
-                proof.before.passed,
-                proof.after.passed,
-                proof.added.len(),
-                proof.repeats
+                "      verified: {} tests passed before, {} after",
+                proof.before.passed, proof.after.passed
             ))?;
+            if !proof.added.is_empty() {
+                let (added, times) = (proof.added.len(), proof.repeats);
+                out.line(&format!(
+                    "      {added} tests added: they fail before, and pass {times} times of {times} after"
+                ))?;
+            }
             out.line(&format!("      kept apart: {}", proof.isolated.join(", ")))?;
             if !proof.not_isolated.is_empty() {
                 out.line(&format!("      NOT kept apart: {}", proof.not_isolated.join(", ")))?;
@@ -211,7 +219,9 @@ fn sealed(store: &Store, id: &str, out: &mut Out) -> Result<Exit, Failure> {
     let mut bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let key = Signer::of_folder(store.dir())?.public();
     let verified = Bundle::verify(&bytes, Some(&key)).context("the bundle")?;
-    out.line(&format!("\nEVIDENCE\n  {} is {}: {}", id, verified.decision.state.name(), verified.decision.reason))?;
+    out.line("")?;
+    out.line("EVIDENCE")?;
+    out.line(&format!("  {} is {}: {}", id, verified.decision.state.name(), verified.decision.reason))?;
     out.line(&format!("  signed bundle {}: valid", path.display()))?;
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -219,11 +229,10 @@ fn sealed(store: &Store, id: &str, out: &mut Out) -> Result<Exit, Failure> {
         return Err(anyhow::anyhow!("a changed bundle is valid").into());
     };
     out.line(&format!("  with byte {middle} changed: {invalid}"))?;
-    out.line(&format!(
-        "\nNEXT\n  backtrail-consumer show {id} --data-dir {dir}\n  backtrail-consumer verify {} --key {}",
-        path.display(),
-        store.dir().join(crate::evidence::PUBLIC_FILE).display(),
-        dir = store.dir().display()
-    ))?;
+    let (dir, public) = (store.dir().display(), store.dir().join(crate::evidence::PUBLIC_FILE));
+    out.line("")?;
+    out.line("NEXT")?;
+    out.line(&format!("  backtrail-consumer show {id} --data-dir {dir}"))?;
+    out.line(&format!("  backtrail-consumer verify {} --key {}", path.display(), public.display()))?;
     Ok(Exit::Ok)
 }

@@ -84,6 +84,7 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
         let outcome = case(folder, args).with_context(|| format!("case {}", folder.display()))?;
         if !args.json {
             print(&outcome, out)?;
+            out.finish()?;
         }
         outcomes.push(outcome);
     }
@@ -143,7 +144,7 @@ fn case(folder: &Path, args: &Eval) -> anyhow::Result<Outcome> {
     let policy = backtrail_policy::Policy::shipped();
     let workshop = Workshop::open(&data, sandbox.clone(), policy, limits)?;
     let retry = Retry { budget: ATTEMPTS, ..Retry::default() };
-    let settings = Settings { ownership, max_age: None, lease: std::time::Duration::from_secs(60), retry };
+    let settings = Settings { ownership, max_age: None, lease: std::time::Duration::from_mins(1), retry };
     let signer = Signer::of_folder(&data)?;
     let mut worker = Worker::new(settings, signer, StdRng::from_os_rng()).with_workshop(workshop);
     while let Some(worked) = worker.work(&mut store, now())? {

@@ -2,11 +2,14 @@
 
 mod abort;
 mod approve;
+mod check;
 mod demo;
 mod dlq;
 mod doctor;
 mod eval;
+mod model;
 mod policy;
+mod report;
 mod run;
 mod show;
 mod status;
@@ -31,11 +34,13 @@ pub(crate) fn run(command: Command, out: &mut Out) -> Result<Exit, Failure> {
         Command::Submit(args) => submit::run(&args, out),
         Command::Status(args) => status::run(&args, out),
         Command::Show(args) => show::run(&args, out),
+        Command::Report(args) => report::run(&args, out),
         Command::Approve(args) => approve::approve(&args, out),
         Command::Reject(args) => approve::reject(&args, out),
         Command::Policy { command } => policy::run(&command, out),
         Command::Doctor(args) => doctor::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
+        Command::Check(args) => check::run(&args, out),
         Command::Eval(args) => eval::run(&args, out),
         Command::Keygen { file } => approve::keygen(&file, out),
         Command::Abort(args) => abort::run(&args, out),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::now;
+use backtrail_redact::Redactor;
 use backtrail_sandbox::{Init, Limits, Sandbox};
 
 use crate::Error;
@@ -16,6 +17,7 @@ use crate::cli::{Exit, Failure, Out, Run};
 use crate::evidence::Signer;
 use crate::intake::{Spool, take_in};
 use crate::ownership;
+use crate::report::Outbox;
 use crate::retry::Retry;
 use crate::store::Store;
 use crate::work::{Settings, Worked, Worker};
@@ -49,10 +51,17 @@ pub(crate) fn run(args: &Run, out: &mut Out) -> Result<Exit, Failure> {
         lease: args.lease,
         retry: Retry { budget: args.attempts, ..Retry::default() },
     };
-    let workshop = workshop(args)?;
-    let mut worker = Worker::new(settings, signer, StdRng::from_os_rng()).with_workshop(workshop);
+    let (model, redactor) = super::model::of(&args.model)?;
+    let outbox = args.otlp_endpoint.as_deref().map(|endpoint| Outbox::start(endpoint, &args.data.data_dir));
+    let outbox = outbox.transpose().map_err(|error| Failure::usage(format!("--otlp-endpoint: {error}"), ""))?;
+    let mut worker = Worker::new(settings, signer, StdRng::from_os_rng()).with_clock(now).with_outbox(outbox);
+    if !args.only_triage {
+        worker = worker.with_workshop(workshop(args)?.with_redactor(redactor.clone())).with_model(model);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = runtime.block_on(course(args, &mut store, &mut worker))?;
+    let done = runtime.block_on(course(args, &redactor, &mut store, &mut worker));
+    worker.finish();
+    let done = done?;
     if args.json {
         out.json(&done)?;
     } else {
@@ -68,6 +77,10 @@ fn workshop(args: &Run) -> Result<Workshop, Failure> {
         let aspect = serde_json::from_value(serde_json::Value::from(name.as_str()));
         sandbox.require.push(aspect.map_err(|error| Failure::usage(format!("--require-isolation: {error}"), ""))?);
     }
+    // What is secret and not in the data folder: the tests of a repository do not see it either.
+    for file in args.model.llm_key_file.iter().chain(&args.model.deny_values) {
+        sandbox.hidden.push(std::fs::canonicalize(file)?);
+    }
     let limits =
         Limits { wall: args.test_time, cpu: 2 * args.test_time, memory: args.test_memory << 20, ..Limits::default() };
     Ok(Workshop::open(&args.data.data_dir, sandbox, policy, limits)?)
@@ -78,12 +91,12 @@ pub(crate) fn sandbox() -> Result<Sandbox, Failure> {
     Ok(Sandbox::new(Init::new(std::env::current_exe()?, [SANDBOX])))
 }
 
-async fn course(args: &Run, store: &mut Store, worker: &mut Worker) -> Result<Done, Failure> {
+async fn course(args: &Run, redactor: &Redactor, store: &mut Store, worker: &mut Worker) -> Result<Done, Failure> {
     let mut stop = Stop { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? };
     let mut done = Done::default();
     let mut spool = None;
     loop {
-        let taken = match take(&args.spool, &mut spool, store) {
+        let taken = match take(&args.spool, &mut spool, redactor, store) {
             Ok(taken) => taken,
             Err(error) if args.once => return Err(error.into()),
             Err(error) => {
@@ -125,12 +138,12 @@ async fn course(args: &Run, store: &mut Store, worker: &mut Worker) -> Result<Do
     }
 }
 
-fn take(dir: &Path, spool: &mut Option<Spool>, store: &mut Store) -> Result<usize, Error> {
+fn take(dir: &Path, spool: &mut Option<Spool>, redactor: &Redactor, store: &mut Store) -> Result<usize, Error> {
     let mut open = match spool.take() {
         Some(open) => open,
         None => Spool::open(dir)?,
     };
-    let taken = take_in(&mut open, store, BATCH, now())?;
+    let taken = take_in(&mut open, store, redactor, BATCH, now())?;
     *spool = Some(open);
     Ok(taken)
 }

@@ -30,7 +30,7 @@ pub const MOST_BUNDLE_BYTES: u64 = 32 << 20;
 pub struct Bundle {
     /// `backtrail-bundle/1`.
     pub format: String,
-    /// The event of the request, byte for byte.
+    /// The event of the request, byte for byte as it was kept (see [`crate::redaction`]).
     pub request: String,
     /// The journal up to the decision: the bodies of its entries, byte for byte.
     pub journal: Vec<String>,

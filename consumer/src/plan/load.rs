@@ -62,16 +62,12 @@ impl Storm {
     /// How often a request may be tried again: `floor(1/u - 1)` of a saturated callee, since a storm ends only if
     /// `u * attempts < 1`; what is usual of one whose capacity is not known.
     pub(crate) fn allowed_retries(&self) -> (u64, String) {
-        match self.utilization {
-            Some(u) => {
-                let allowed = (1.0 / u - 1.0).floor().clamp(0.0, (USUAL_ATTEMPTS - 1) as f64);
-                (allowed as u64, format!("allowed retries = floor(1/u - 1) = floor(1/{u:.2} - 1) = {allowed:.0}"))
-            }
-            None => {
-                let allowed = USUAL_ATTEMPTS - 1;
-                (allowed, format!("allowed retries = {allowed}: three attempts are usual at most"))
-            }
-        }
+        let usual = USUAL_ATTEMPTS - 1;
+        let Some(u) = self.utilization else {
+            return (usual, format!("allowed retries = {usual}: three attempts are usual at most"));
+        };
+        let allowed = (1.0 / u - 1.0).floor().clamp(0.0, usual as f64);
+        (allowed as u64, format!("allowed retries = floor(1/u - 1) = floor(1/{u:.2} - 1) = {allowed:.0}"))
     }
 
     /// Which share of the requests may be tried again: half of what `u * (1 + budget) < 1` leaves, at most what is

@@ -21,8 +21,14 @@ const SPREADING: [&str; 11] =
     ["jitter", "random", "uniform", "randint", "rand", "backoff", "exponential", "budget", "cap", "capped", "limit"];
 /// Words of code that bounds how long something takes.
 const BOUNDING: [&str; 4] = ["timeout", "deadline", "abort", "settimeout"];
+/// How statements begin that give something back whatever happens in between.
+const SCOPED: [&str; 8] = ["with ", "async with ", "defer ", "using ", "using(", "finally", "} finally", "try ("];
+/// How statements begin that leave a function.
+const EXITS: [&str; 3] = ["return", "raise", "throw"];
 /// Words of code that gives something back.
-const RELEASING: [&str; 9] = ["close", "release", "defer", "finally", "dispose", "with", "using", "put", "shutdown"];
+const RELEASING: [&str; 6] = ["close", "release", "dispose", "put", "give", "shutdown"];
+/// The callee gets this share of what comes in at most, if the way to it is blocked.
+const STARVED: f64 = 0.5;
 /// Words with which an error says that there was none left of something.
 const EXHAUSTED: [&str; 12] = [
     "pool",
@@ -68,7 +74,7 @@ impl Needs {
         Self {
             retries: Storm::of(request).is_some(),
             time: overrun(request).is_some(),
-            pool: EXHAUSTED.iter().any(|word| said.contains(*word)) && !said.contains("timed"),
+            pool: starved(request) || EXHAUSTED.iter().any(|word| said.contains(*word)) && !said.contains("timed"),
             marks: marks(error),
         }
     }
@@ -84,7 +90,6 @@ impl Needs {
         };
         lost(self.retries, &SPREADING, "what limited or spread repeated calls");
         lost(self.time, &BOUNDING, "what bounded the time of a call");
-        lost(self.pool, &RELEASING, "what gave something back");
         why.extend(
             moved(lines)
                 .into_iter()
@@ -120,6 +125,36 @@ impl Needs {
             return self.pool && shrank;
         }
         false
+    }
+}
+
+/// Whether the suspect works on while little of what comes in reaches what it calls, which has room: it waits for itself.
+fn starved(request: &PatchRequest) -> bool {
+    let suspect = &request.suspect_ref.entity.service;
+    let load = &request.telemetry_summary.load;
+    let comes: u64 = load.iter().filter(|load| load.to == *suspect).map(|load| load.requests).sum();
+    let waits = load.iter().any(|load| load.to == *suspect && is_saturated(load));
+    let calm = |load: &EdgeLoad| load.from == *suspect && load.quiet_p95_ms > 0.0 && !is_saturated(load);
+    waits && load.iter().any(|load| calm(load) && (load.calls as f64) < STARVED * comes as f64)
+}
+
+/// How a function came to keep what it takes, between two versions of its text: a statement that gives back whatever
+/// happens is gone, or there are more ways out before the place that gives back.
+pub(crate) fn keeps(before: &str, after: &str) -> Option<&'static str> {
+    let begins = |line: &str, kinds: &[&str]| kinds.iter().any(|kind| line.trim_start().starts_with(kind));
+    let scoped = |text: &str| text.lines().filter(|line| begins(line, &SCOPED)).count();
+    if scoped(after) < scoped(before) {
+        return Some("it removed a statement that gives back whatever happens");
+    }
+    let gives_back =
+        |line: &str| begins(line, &SCOPED) || words(line).iter().any(|word| RELEASING.contains(&word.as_str()));
+    let exits = |text: &str| {
+        let place = text.lines().position(gives_back)?;
+        Some(text.lines().take(place).filter(|line| begins(line, &EXITS)).count())
+    };
+    match (exits(before), exits(after)) {
+        (Some(before), Some(after)) if after > before => Some("it put a way out before the place that gives back"),
+        _ => None,
     }
 }
 
@@ -229,6 +264,18 @@ mod tests {
         assert!(slow.is_worse("INVENTORY_TIMEOUT_MS", 600.0, 5000.0) && !slow.is_worse("timeout", 800.0, 700.0));
         let dry = Needs { pool: true, ..Needs::default() };
         assert!(dry.is_worse("db.pool.size", 16.0, 4.0) && !dry.is_worse("media_connections", 16.0, 64.0));
+    }
+
+    #[test]
+    fn a_function_keeps_what_it_takes_when_the_way_back_can_be_missed() {
+        let good = "c = take()\n    with closing(c):\n        return c.get()\n";
+        let bad = "c = take()\n    value = c.get()\n    put(c)\n    return value\n";
+        assert_eq!(keeps(good, bad), Some("it removed a statement that gives back whatever happens"));
+        assert_eq!(keeps(bad, good), None);
+        let go = "r, err := get()\nif err != nil {\nreturn err\n}\ndefer r.Close()\nif r.Status != 200 {\nreturn errBad\n}\n";
+        let late = "r, err := get()\nif err != nil {\nreturn err\n}\nif r.Status != 200 {\nreturn errBad\n}\ndefer r.Close()\n";
+        assert_eq!(keeps(go, late), Some("it put a way out before the place that gives back"));
+        assert_eq!((keeps(late, go), keeps(go, go)), (None, None));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Found;
 use std::collections::BTreeSet;
 
-use super::load::is_saturated;
+use super::load::{Storm, is_saturated};
 use super::needs::Needs;
 use super::place::{last, words, words_of};
 use super::revert::{distinct, short};
@@ -25,11 +25,28 @@ pub(super) fn setting(context: &Context) -> Found {
     restore(context, "restore_setting", Kind::Config, |changed| {
         let number = |value: &str| value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).parse::<f64>().ok();
         let worse = match (number(&changed.before), number(&changed.setting.value)) {
-            (Some(before), Some(now)) => needs.is_worse(&changed.setting.name(), before, now),
+            (Some(before), Some(now)) => {
+                needs.is_worse(&changed.setting.name(), before, now) && ends_the_storm(context, changed.setting, before)
+            }
             _ => false,
         };
         worse && !is_flag(changed) && context.code_mentions(last(changed.setting))
     })
+}
+
+/// Whether the earlier value is enough by what the callee can bear: fewer repeats are not always few enough.
+fn ends_the_storm(context: &Context, setting: &Setting, before: f64) -> bool {
+    let Some(storm) = Storm::of(&context.request) else { return true };
+    let words = words_of(setting);
+    let is = |kind: &[&str]| words.iter().any(|word| kind.contains(&word.as_str()));
+    if is(&["budget", "ratio"]) {
+        return storm.budget().is_some_and(|(most, _)| before > 0.0 && before <= most.parse().unwrap_or(0.0));
+    }
+    if is(&["retries", "retry", "attempts", "tries"]) {
+        return before <= (storm.allowed_retries().0 + u64::from(is(&["attempts", "tries"]))) as f64;
+    }
+    // Waiting longer between repeats thins them out and does not make them fewer.
+    false
 }
 
 /// `flag`: the suspect's code asks for the flag, and its name or new variant names what fails.

@@ -9,7 +9,7 @@ use backtrail_policy::{FileKind, kind_of};
 use backtrail_sandbox::git::Revert;
 
 use super::Found;
-use super::needs::{Lines, Needs};
+use super::needs::{Lines, Needs, keeps};
 use crate::candidate::{Draft, FileEdit, Kind, Mechanism, Origin, Proposal};
 use crate::context::{Context, Suspect};
 
@@ -50,7 +50,9 @@ fn consider(context: &Context, change: &RecentChange) -> Result<(usize, Draft), 
     }
     let diff = context.mirror.diff(parent, &commit).map_err(said)?;
     let touched = touched(context, parent, &commit)?;
-    let taken = Needs::of(&context.request).taken_by(&lines(&String::from_utf8_lossy(&diff.patch)));
+    let needs = Needs::of(&context.request);
+    let mut taken = needs.taken_by(&lines(&String::from_utf8_lossy(&diff.patch)));
+    taken.extend(kept(context, &needs, parent, &commit));
     if taken.is_empty() {
         return Err(format!("it changed {touched}, but it took nothing away that the failure lacks"));
     }
@@ -127,6 +129,23 @@ fn changed(context: &Context, suspect: &Suspect, parent: &str, commit: &str) -> 
             changes.changed.iter().chain(&changes.added).any(|changed| changed == name)
         }
     }
+}
+
+/// How a suspect function came to keep what it takes, where something ran out.
+fn kept(context: &Context, needs: &Needs, parent: &str, commit: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for suspect in context.suspects.iter().filter(|_| needs.pool) {
+        let (Some(language), Some((name, _))) = (Language::of_path(&suspect.path), &suspect.function) else { continue };
+        let at = |commit: &str| {
+            let parsed = parse(language, context.text_at(commit, &suspect.path)?).ok()?;
+            let place = parsed.functions().iter().position(|function| function.qualified == *name)?;
+            Some(parsed.text_of_function(place).to_owned())
+        };
+        if let (Some(before), Some(after)) = (at(parent), at(commit)) {
+            found.extend(keeps(&before, &after).map(|how| format!("{how} in {name}")));
+        }
+    }
+    found
 }
 
 fn is_ancestor(context: &Context, commit: &str) -> bool {

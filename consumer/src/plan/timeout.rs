@@ -1,5 +1,6 @@
 //! Recipe `timeout_within_deadline`: a timeout that outlives the caller wastes work that nobody waits for.
 
+use super::load::Storm;
 use super::needs::overrun;
 use super::place::{find, words_of};
 use super::{Found, draft_of_setting};
@@ -15,6 +16,9 @@ const ROOM: f64 = 1.5;
 pub(super) fn within_deadline(context: &Context) -> Found {
     let request = &context.request;
     let caller = overrun(request).ok_or("no caller gives up before the suspect does")?;
+    if Storm::of(request).is_some() {
+        return Err("calls are repeated: a shorter timeout does not end that".into());
+    }
     let suspect = &request.suspect_ref.entity.service;
     let outgoing = request.telemetry_summary.load.iter().find(|load| load.from == *suspect);
     let callee = outgoing.map_or("", |load| load.to.as_str());
@@ -46,7 +50,7 @@ pub(super) fn within_deadline(context: &Context) -> Found {
     if value >= now || value < 1.0 {
         return Err(format!("{} is short enough already: {}", place.says(), computation.join("; ")));
     }
-    let Some(written) = unit.write(value) else { return Err("the timeout cannot be written in its unit".into()) };
+    let written = unit.write(value);
     let proposal = Proposal {
         recipe: "timeout_within_deadline".into(),
         tier: 1,
@@ -79,12 +83,12 @@ enum Unit {
 }
 
 impl Unit {
-    fn write(self, millis: f64) -> Option<String> {
+    fn write(self, millis: f64) -> String {
         match self {
-            Self::Number(one) if one > 1.0 => Some(format!("{}", (millis / one * 1000.0).floor() / 1000.0)),
-            Self::Number(one) => Some(format!("{:.0}", millis / one)),
+            Self::Number(one) if one > 1.0 => format!("{}", (millis / one * 1000.0).floor() / 1000.0),
+            Self::Number(one) => format!("{:.0}", millis / one),
             // A smaller unit of the same notation: 2s becomes 800ms.
-            Self::Suffix(..) => Some(format!("{millis:.0}ms")),
+            Self::Suffix(..) => format!("{millis:.0}ms"),
         }
     }
 }
@@ -129,7 +133,7 @@ mod tests {
             let settings = read(Format::Yaml, text).expect("readable");
             let (found, unit) = millis(&settings[0]).expect("a duration");
             assert!((found - wanted).abs() < 1e-9, "{text}");
-            assert_eq!(unit.write(400.0).as_deref(), Some(written), "{text}");
+            assert_eq!(unit.write(400.0), written, "{text}");
         }
         for text in ["timeout: 30", "timeout: 5m", "timeout: -5s", "timeout: soon"] {
             assert_eq!(millis(&read(Format::Yaml, text).expect("readable")[0]), None, "{text}");

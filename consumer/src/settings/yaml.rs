@@ -37,15 +37,14 @@ pub(super) fn read(text: &str) -> Result<Vec<Setting>, Unusable> {
                 open.pop();
                 passed(&mut open);
             }
-            Event::Scalar(value, ..) => match open.last_mut() {
-                Some(Open::Mapping(key @ None)) => *key = Some(value.into_owned()),
-                _ => {
-                    if let Some(setting) = setting(text, &open, value.into_owned(), &span) {
-                        settings.push(setting);
-                    }
+            Event::Scalar(value, ..) => {
+                if let Some(Open::Mapping(key @ None)) = open.last_mut() {
+                    *key = Some(value.into_owned());
+                } else {
+                    settings.extend(setting(text, &open, value.into_owned(), &span));
                     passed(&mut open);
                 }
-            },
+            }
             Event::Alias(..) | Event::UnresolvedAlias(..) => match open.last_mut() {
                 Some(Open::Mapping(key @ None)) => *key = Some("*".into()),
                 _ => passed(&mut open),

@@ -1,7 +1,7 @@
 //! Keeps a lease while work takes longer than it: others are kept away as long as this process lives, and no longer.
 
 use std::path::Path;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::store::{Lease, Store};
 
 /// Extends a lease until it is dropped.
 pub(super) struct Heartbeat {
-    stop: Option<Sender<()>>,
+    stop: Option<SyncSender<()>>,
     beats: Option<JoinHandle<()>>,
 }
 
@@ -21,7 +21,7 @@ impl Heartbeat {
         if length.is_zero() {
             return Self { stop: None, beats: None };
         }
-        let (stop, stopped) = channel();
+        let (stop, stopped) = sync_channel(1);
         let (dir, lease) = (store.to_owned(), lease.clone());
         let beats = spawn(move || {
             let pause = length / 3;

@@ -4,11 +4,12 @@ use backtrail_model::ownership::Ownership;
 use backtrail_model::patch_request::PatchRequest;
 
 use super::Next;
-use crate::candidate::{Candidate, Proof, Stage};
+use crate::candidate::{Candidate, LeftOut, Proof, Stage};
 use crate::context::Context;
 use crate::error::Error;
 use crate::journal::{Chain, digest};
-use crate::plan;
+use crate::plan::{self, Model};
+use crate::redaction;
 use crate::state::{Remediation, State, Tried};
 use crate::step::Step;
 use crate::store::Store;
@@ -18,6 +19,7 @@ use crate::workshop::{Applied, Judged, Workshop, owners};
 /// The next step. Everything is read anew from the mirror, so that a restart goes on where the journal ends.
 pub(super) fn next(
     workshop: &Workshop,
+    model: Option<&Model>,
     store: &Store,
     chain: &Chain,
     request: &PatchRequest,
@@ -31,7 +33,7 @@ pub(super) fn next(
     };
     match remediation.state {
         State::Triaged => Ok(Step::ContextReady { context: context.summary() }.into()),
-        State::ContextReady => planned(workshop, &context),
+        State::ContextReady => planned(workshop, model, &context),
         State::Planned => {
             let tried = remediation.next().ok_or_else(|| bug("a plan without an open candidate"))?;
             let patch = store.artifact(&tried.candidate.diff)?;
@@ -44,14 +46,23 @@ pub(super) fn next(
 }
 
 /// Makes the candidates.
-fn planned(workshop: &Workshop, context: &Context) -> Result<Next, Error> {
-    let (drafts, mut left_out) = plan::plan(context);
+fn planned(workshop: &Workshop, model: Option<&Model>, context: &Context) -> Result<Next, Error> {
+    let (mut drafts, mut left_out) = plan::plan(context);
+    if let Some(model) = model {
+        model.ask(context, workshop.redactor()).join(context, &mut drafts, &mut left_out);
+    }
     let (mut candidates, mut artifacts) = (Vec::new(), Vec::new());
     for (n, draft) in drafts.into_iter().enumerate() {
         let made = workshop.make(context, &draft)?;
         if made.patch.is_empty() {
-            let (recipe, why) = (draft.proposal.recipe, "it changes nothing".to_owned());
-            left_out.push(crate::candidate::LeftOut { recipe, why });
+            left_out.push(LeftOut { recipe: draft.proposal.recipe, why: "it changes nothing".to_owned() });
+            continue;
+        }
+        // Never kept, so never shown: also when the secret was in the file before and stands beside the change.
+        let secrets = redaction::secrets(workshop.redactor(), &made.patch);
+        if !secrets.is_empty() {
+            let why = format!("its difference would show a secret: {}", secrets.join(", "));
+            left_out.push(LeftOut { recipe: draft.proposal.recipe, why });
             continue;
         }
         candidates.push(Candidate {
@@ -118,7 +129,7 @@ fn proved(
     refused: &dyn Fn(&str, Vec<String>) -> Step,
 ) -> Result<Next, Error> {
     let evidence = workshop.prove(context, applied)?;
-    let report = serde_json::to_vec_pretty(&evidence).unwrap_or_default();
+    let report = workshop.document(&evidence);
     let gaps = evidence.gaps();
     if !gaps.is_empty() {
         return Ok(Next { step: refused("tests", gaps), artifacts: vec![report] });

@@ -1,4 +1,4 @@
-"""Opens the decision of a bundle with securesystemslib and holds request and journal against its subjects.
+"""Opens the decision and test results of a bundle with securesystemslib and holds all parts against their subjects.
 
 Usage: verify_bundle.py BUNDLE PUBLIC_KEY_PEM. Prints the predicate as JSON; exits with 1 when anything does not fit.
 """
@@ -39,9 +39,24 @@ statement = json.loads(envelope.payload)
 if statement["_type"] != "https://in-toto.io/Statement/v1":
     fail(statement["_type"])
 
-parts = {"request.json": bundle["request"], "journal.jsonl": "\n".join(bundle["journal"])}
+parts = {"request.json": bundle["request"].encode(), "journal.jsonl": "\n".join(bundle["journal"]).encode()}
+for artifact in bundle.get("artifacts", []):
+    body = artifact["body"]
+    encoded = body.startswith("base64,")
+    parts[artifact["name"]] = base64.b64decode(body[len("base64,"):]) if encoded else body.encode()
+for result in bundle.get("test_results", []):
+    envelope = Envelope.from_dict(result)
+    try:
+        envelope.verify([key], 1)
+    except VerificationError as error:
+        fail(str(error))
+    result = json.loads(envelope.payload)
+    (subject,) = result["subject"]
+    found = hashlib.sha256(parts[subject["name"]]).hexdigest()
+    if result["predicate"]["result"] != "PASSED" or found != subject["digest"]["sha256"]:
+        fail(f"the test result of {subject['name']}")
 for subject in statement["subject"]:
-    found = hashlib.sha256(parts.pop(subject["name"]).encode()).hexdigest()
+    found = hashlib.sha256(parts.pop(subject["name"])).hexdigest()
     if found != subject["digest"]["sha256"]:
         fail(f"{subject['name']}: {found}")
 if parts:

@@ -155,7 +155,9 @@ impl Suite {
             Kind::Make => by_exit_code(dir, vec!["make".into(), "test".into()], "make test", only),
             Kind::Given => {
                 let name = self.argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-                by_exit_code(dir, self.argv.clone(), &name, only)
+                let mut plan = by_exit_code(dir, self.argv.clone(), &name, only)?;
+                python::resolve(&mut plan);
+                Ok(plan)
             }
         }
     }

@@ -49,8 +49,10 @@ pub(super) fn set_up(spec: &Spec, user: Option<(u32, u32)>, isolation: &mut Isol
     isolation.note(Aspect::Devices, cover_devices(&devices, room(spec) / SHARED_MEMORY));
     let mut finish = Vec::new();
     for (path, step) in &steps {
-        apply(path, step).map_err(|why| format!("{}: {why}", path.display()))?;
-        if matches!(step, Step::Blank | Step::Cover { writable: false, .. } | Step::Bind { writable: false, .. }) {
+        let applied = apply(path, step).map_err(|why| format!("{}: {why}", path.display()))?;
+        if applied
+            && matches!(step, Step::Blank | Step::Cover { writable: false, .. } | Step::Bind { writable: false, .. })
+        {
             finish.push(path);
         }
     }
@@ -120,25 +122,27 @@ fn is_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
 }
 
-fn apply(path: &Path, step: &Step) -> Result<(), String> {
+/// Whether there was something to do: below a cover there is nothing left to hide.
+fn apply(path: &Path, step: &Step) -> Result<bool, String> {
     let text = |errno: Errno| errno.to_string();
+    if !matches!(step, Step::Bind { .. }) && fs::symlink_metadata(path).is_err() {
+        return Ok(false);
+    }
     match step {
         Step::Cover { options, .. } => {
-            if fs::symlink_metadata(path).is_err() {
-                // Below a cover: there is nothing left to hide.
-                return Ok(());
-            }
             mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some(options.as_str()))
-                .map_err(text)
+                .map_err(text)?;
         }
-        Step::Blank if fs::symlink_metadata(path).is_err() => Ok(()),
-        Step::Blank => mount(Some("/dev/null"), path, NONE, MsFlags::MS_BIND, NONE).map_err(text),
+        Step::Blank => mount(Some("/dev/null"), path, NONE, MsFlags::MS_BIND, NONE).map_err(text)?,
         Step::Bind { open, folder, writable } => {
             make_room(path, *folder)?;
             bind(open, path, true).map_err(text)?;
-            if *writable { reopen(path).map_err(text) } else { Ok(()) }
+            if *writable {
+                reopen(path).map_err(text)?;
+            }
         }
     }
+    Ok(true)
 }
 
 fn make_room(path: &Path, folder: bool) -> Result<(), String> {

@@ -31,6 +31,16 @@ fn python() -> Result<&'static Python, String> {
     found.as_ref().map_err(Clone::clone)
 }
 
+/// Lets a command that begins with `python3` start the interpreter itself: what is in `PATH` may be a script that looks
+/// for it in a folder that is covered.
+pub(super) fn resolve(plan: &mut Plan) {
+    let named = plan.command.argv.first().is_some_and(|first| first == "python3" || first == "python");
+    if let (true, Ok(python)) = (named, python()) {
+        plan.command.argv[0] = python.program.clone().into_os_string();
+        plan.readable.extend(python.readable.iter().cloned());
+    }
+}
+
 pub(super) fn has_pytest() -> bool {
     python().is_ok_and(|python| python.pytest)
 }
@@ -53,22 +63,22 @@ pub(super) fn pytest(dir: &Path, outbox: &Path, only: Option<&[String]>) -> Resu
         if test.starts_with('-') {
             return Err(format!("'{test}' is no name of a test"));
         }
-        command.argv.push(from_folder(dir, test).into());
+        command.argv.push(placed(dir, test).into());
     }
     let read = move |_: &Outcome| report(&file).map_or_else(Results::default, |xml| junit::results(&xml, node_id));
     Ok(Plan { command, readable, read: Box::new(read) })
 }
 
-/// A test's name as it is to be given in `dir`: pytest tells names from the folder of its configuration, which may be
-/// above, and takes them from where it is started.
-fn from_folder<'a>(dir: &Path, test: &'a str) -> &'a str {
-    let file = test.split("::").next().unwrap_or(test);
-    if dir.join(file).exists() {
-        return test;
+/// A test by a path that holds where pytest is started: it names files from the folder of its configuration, which may lie
+/// above.
+fn placed(dir: &Path, test: &str) -> String {
+    let (file, rest) = test.split_once("::").map_or((test, ""), |(file, rest)| (file, rest));
+    let above = dir.ancestors().skip(1).take(8).find(|above| above.join(file).is_file());
+    match above.filter(|_| !dir.join(file).is_file()) {
+        Some(above) if rest.is_empty() => above.join(file).display().to_string(),
+        Some(above) => format!("{}::{rest}", above.join(file).display()),
+        None => test.to_owned(),
     }
-    let above = dir.ancestors().skip(1).filter_map(|above| dir.strip_prefix(above).ok()?.to_str());
-    let inside = |folder: &str| test.strip_prefix(folder)?.strip_prefix('/');
-    above.filter_map(inside).find(|rest| dir.join(rest.split("::").next().unwrap_or(rest)).exists()).unwrap_or(test)
 }
 
 /// The name by which pytest runs the test again: `tests/test_a.py::Class::test[1]`.
@@ -135,22 +145,4 @@ pub(super) fn unittest(dir: &Path, outbox: &Path, only: Option<&[String]>) -> Re
         results
     };
     Ok(Plan { command, readable, read: Box::new(read) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_from_the_folder_of_the_configuration_is_found_from_a_folder_below() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let folder = dir.path().join("services/pay");
-        std::fs::create_dir_all(folder.join("tests")).expect("made");
-        std::fs::write(folder.join("tests/test_a.py"), "").expect("written");
-        let inside = "tests/test_a.py::test_x[1]";
-        for name in ["services/pay/tests/test_a.py::test_x[1]", "pay/tests/test_a.py::test_x[1]", inside] {
-            assert_eq!(from_folder(&folder, name), inside);
-        }
-        assert_eq!(from_folder(&folder, "other/test_b.py::test_x"), "other/test_b.py::test_x");
-    }
 }
