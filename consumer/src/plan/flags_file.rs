@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use crate::candidate::FileEdit;
 use crate::context::Context;
+use crate::settings::Format;
 
 /// The edit that makes the flag known, and what is to be said about it. Code asks for the flag with the default `False`,
 /// so without the edit the flag is off, too.
 pub(super) fn with_flag(context: &Context, flag: &str) -> (Option<FileEdit>, String) {
-    for config in context.configs.iter().filter(|config| config.path.ends_with(".json")) {
+    for config in context.configs.iter().filter(|config| config.format == Format::Json) {
         if let Some(text) = insert(&config.text, flag) {
             let edit = FileEdit { path: config.path.clone(), content: Some(text.into_bytes()) };
             return (Some(edit), format!("{flag} is added to {}, off", config.path));

@@ -213,7 +213,8 @@ fn is_assignment(node: Node<'_>) -> bool {
 /// How the loop ends when there is no further attempt: as its own guard does, or by leaving it.
 fn exit_of(target: &Target<'_>, node: Node<'_>, handler: &[Node<'_>]) -> Result<String, String> {
     let guards = handler.iter().filter(|one| one.kind() == "if_statement" && !falls_through(**one));
-    let last = guards.filter_map(|guard| named(guard.child_by_field_name("consequence")?).into_iter().last()).last();
+    let last =
+        guards.filter_map(|guard| named(guard.child_by_field_name("consequence")?).into_iter().last()).next_back();
     if let Some(leaves) = last {
         let text = target.parsed.text_of(leaves);
         if text.contains('\n') {
@@ -291,14 +292,11 @@ pub(super) fn edited(
     edits.insert(retry.at, style.dress(indent, &before));
     let guard = format!("if spread_out and not _backoff.allows({attempt}):\n    {}\n", retry.exit);
     edits.insert(retry.guard_at, style.dress(&retry.guard_indent, &guard));
-    match pause {
-        Some((_, delay, bytes)) => {
-            edits.replace(bytes.clone(), format!("_backoff.pause_s({attempt}) if spread_out else {delay}"));
-        }
-        None => {
-            let pause = format!("if spread_out:\n    time.sleep(_backoff.pause_s({attempt}))\n");
-            edits.insert(retry.end_at, style.dress(&retry.end_indent, &pause));
-        }
+    if let Some((_, delay, bytes)) = pause {
+        edits.replace(bytes.clone(), format!("_backoff.pause_s({attempt}) if spread_out else {delay}"));
+    } else {
+        let pause = format!("if spread_out:\n    time.sleep(_backoff.pause_s({attempt}))\n");
+        edits.insert(retry.end_at, style.dress(&retry.end_indent, &pause));
     }
     if retry.counter.is_none() {
         if pause.is_some_and(|(_, _, bytes)| bytes.start > retry.end_at) {

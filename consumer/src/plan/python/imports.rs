@@ -102,15 +102,15 @@ pub(crate) fn with_imports(
         .collect();
     let mut added = Vec::new();
     for line in lines.iter().filter(|line| !known.contains(*line)) {
-        let plain = top.iter().filter(|node| node.kind() == "import_statement");
-        let after = |node: &&backtrail_code::tree_sitter::Node<'_>| parsed.text_of(**node) > line.as_str();
-        let at = match plain.clone().find(after).filter(|_| line.starts_with("import ")) {
-            Some(next) => next.start_byte(),
-            None => {
-                let last = if line.starts_with("import ") { plain.last() } else { None };
-                let last = last.or(top.last()).ok_or("the file imports nothing: it is not clear where imports go")?;
-                next_line(text, last.end_byte())
-            }
+        let is_plain = line.starts_with("import ");
+        let mut plain = top.iter().filter(|node| node.kind() == "import_statement");
+        let next = plain.clone().find(|node| parsed.text_of(**node) > line.as_str()).filter(|_| is_plain);
+        let at = if let Some(next) = next {
+            next.start_byte()
+        } else {
+            let last = if is_plain { plain.next_back() } else { None };
+            let last = last.or(top.last()).ok_or("the file imports nothing: it is not clear where imports go")?;
+            next_line(text, last.end_byte())
         };
         added.push((at, style.dress("", line)));
     }
