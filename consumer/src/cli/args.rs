@@ -133,7 +133,7 @@ pub(crate) struct Run {
     /// Attempts before work becomes a dead letter
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) attempts: u32,
-    /// Post the trace of each ended remediation to this OTLP receiver, best effort (http://127.0.0.1:4318)
+    /// Post the trace of each ended remediation to this OTLP receiver, best effort, as in `http://127.0.0.1:4318`
     #[arg(long, value_name = "URL")]
     pub(crate) otlp_endpoint: Option<String>,
     /// Take what is there, work until nothing is due, and end

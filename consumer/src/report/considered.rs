@@ -287,18 +287,17 @@ pub(super) fn metrics(case: &Case, measures: &Measures) -> Section {
     let mut section = Section::new("Metrics");
     let begin = entry_id(case.first());
     let first = |is: fn(&Step) -> bool| case.chain.entries.iter().find(|entry| is(&entry.step));
-    let until: [(&str, Option<f64>, fn(&Step) -> bool); 3] = [
-        ("plan", measures.seconds_to_plan, |step| matches!(step, Step::Planned { .. })),
-        ("proof", measures.seconds_to_proof, |step| matches!(step, Step::Verified { .. })),
-        ("approval", measures.seconds_to_approval, |step| matches!(step, Step::Approved { .. })),
-    ];
-    for (what, seconds, is) in until {
-        match (seconds, first(is)) {
-            (Some(_), Some(entry)) => {
+    for (what, first) in [
+        ("plan", first(|step| matches!(step, Step::Planned { .. }))),
+        ("proof", first(|step| matches!(step, Step::Verified { .. }))),
+        ("approval", first(|step| matches!(step, Step::Approved { .. }))),
+    ] {
+        match first {
+            Some(entry) => {
                 let length = time(entry.at_unix_nano.since(case.first().at_unix_nano));
                 section.says(format!("Time to {what}: {length}"), [begin.clone(), entry_id(entry)]);
             }
-            _ => section.says(format!("Time to {what}: there is none"), [entry_id(case.last())]),
+            None => section.says(format!("Time to {what}: there is none"), [entry_id(case.last())]),
         }
     }
     match (case.chosen(), measures.patch_lines) {

@@ -43,7 +43,7 @@ impl Measures {
         if let Some(Tried { candidate, .. }) = case.chosen() {
             measures.patch_lines = Some(candidate.lines);
             let diff = case.artifact(&candidate.diff);
-            measures.patch_lines_without_tests = diff.map(|diff| lines_without_tests(&String::from_utf8_lossy(&diff)));
+            measures.patch_lines_without_tests = diff.map(|diff| lines_without_tests(&String::from_utf8_lossy(diff)));
         }
         measures.count_suggestions(case);
         measures

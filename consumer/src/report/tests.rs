@@ -172,7 +172,7 @@ fn poisoned() -> Case {
     story.case()
 }
 
-/// What is left of a line of Markdown without its code spans, by the rule of CommonMark: a run of backticks opens a span
+/// What is left of a line of Markdown without its code spans, by its rule: a run of backticks opens a span
 /// that ends with the next run of the same length.
 fn outside_of_code(line: &str) -> String {
     let mut outside = String::new();
