@@ -10,10 +10,12 @@ mod needs;
 mod place;
 mod pool;
 mod python;
+mod release;
 mod restore;
 mod retries;
 mod revert;
 mod timeout;
+mod units;
 
 use crate::candidate::{Draft, FileEdit, LeftOut, Proposal};
 use crate::context::Context;
@@ -32,13 +34,15 @@ struct Recipe {
 }
 
 /// All recipes in the order in which their candidates are tried: what was there before, then settings, then code.
-const RECIPES: [Recipe; 9] = [
+const RECIPES: [Recipe; 11] = [
     Recipe { name: "revert", plan: revert::revert },
+    Recipe { name: "release_first", plan: release::first },
     Recipe { name: "flag", plan: restore::flag },
     Recipe { name: "retry_budget", plan: retries::budget },
     Recipe { name: "retry_count", plan: retries::count },
     Recipe { name: "timeout_within_deadline", plan: timeout::within_deadline },
     Recipe { name: "pool_size", plan: pool::size },
+    Recipe { name: "unit_slip", plan: units::slip },
     Recipe { name: "restore_setting", plan: restore::setting },
     Recipe { name: "backoff_jitter", plan: backoff::jitter },
     Recipe { name: "deadline", plan: deadline::missing },

@@ -137,24 +137,33 @@ fn changed(context: &Context) -> Vec<Changed<'_>> {
     let mut found: Vec<Changed<'_>> = Vec::new();
     for change in distinct(&context.request.recent_changes) {
         let Ok(commit) = context.mirror.resolve(&change.sha) else { continue };
-        let Ok(parents) = context.mirror.parents(&commit) else { continue };
-        let Some(parent) = parents.first() else { continue };
         for file in &context.configs {
-            let read = |commit: &str| settings::read(file.format, &context.text_at(commit, &file.path)?).ok();
-            let (Some(before), Some(after)) = (read(parent), read(&commit)) else { continue };
-            for setting in &file.settings {
-                let value = |settings: &[Setting]| {
-                    settings.iter().find(|one| one.keys == setting.keys).map(|one| one.value.clone())
-                };
-                let (Some(was), Some(became)) = (value(&before), value(&after)) else { continue };
+            for (setting, before) in written_before(context, file, &commit) {
                 let known = found.iter().any(|one| one.file.path == file.path && one.setting.keys == setting.keys);
-                if was != became && became == setting.value && !known {
-                    found.push(Changed { file, setting, before: was, commit: commit.clone() });
+                if !known {
+                    found.push(Changed { file, setting, before, commit: commit.clone() });
                 }
             }
         }
     }
     found
+}
+
+/// Settings of a file that a commit gave the value that they still have, with the value before.
+pub(super) fn written_before<'a>(context: &Context, file: &'a ConfigFile, commit: &str) -> Vec<(&'a Setting, String)> {
+    let parents = context.mirror.parents(commit).unwrap_or_default();
+    let read = |commit: &str| settings::read(file.format, &context.text_at(commit, &file.path)?).ok();
+    let (Some(before), Some(after)) = (parents.first().and_then(|parent| read(parent)), read(commit)) else {
+        return Vec::new();
+    };
+    let value = |settings: &[Setting], keys: &[String]| {
+        settings.iter().find(|one| one.keys == keys).map(|one| one.value.clone())
+    };
+    let of = |setting: &'a Setting| {
+        let (was, became) = (value(&before, &setting.keys)?, value(&after, &setting.keys)?);
+        (was != became && became == setting.value).then_some((setting, was))
+    };
+    file.settings.iter().filter_map(of).collect()
 }
 
 /// Whether the setting says which variant of a flag is in force (flagd: `flags.NAME.defaultVariant` or `.state`).
