@@ -289,11 +289,12 @@ pub(crate) mod tests {
         assert!(judged(|consent| consent.by = "bob@x.org".into(), 2, NOW).is_ok(), "named as an owner");
     }
 
+    type Check = Box<dyn Fn(&Void) -> bool>;
+    type Change = fn(&mut Consent);
+
     #[test]
     fn every_other_signature_is_void_for_its_reason() {
         let foreign = |what| move |void: &Void| matches!(void, Void::Foreign { what: found, .. } if *found == what);
-        type Check = Box<dyn Fn(&Void) -> bool>;
-        type Change = fn(&mut Consent);
         let cases: [(Change, u8, UnixNano, Check); 9] = [
             (|_| {}, 2, NOW, Box::new(|void| matches!(void, Void::Signature { .. }))),
             (|consent| consent.remediation = "q".into(), 1, NOW, Box::new(foreign("remediation"))),

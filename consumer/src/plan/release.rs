@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(with_statement_back(BEFORE_IT, BEFORE_IT), None, "it stands there already");
         let two = AFTER_IT.replace("\treturn nil", "\tdefer r.Close()\n\treturn nil");
         assert_eq!(with_statement_back(BEFORE_IT, &two), None, "two of them");
-        assert_eq!(with_statement_back(BEFORE_IT, &AFTER_IT.replace("ask()", "other()")).is_some(), true);
+        assert!(with_statement_back(BEFORE_IT, &AFTER_IT.replace("ask()", "other()")).is_some());
         assert_eq!(
             with_statement_back(BEFORE_IT, &AFTER_IT.replace("\t\treturn err\n", "\t\treturn wrap(err)\n")),
             None
