@@ -23,8 +23,13 @@ fn killed(dir: &Path, args: &[&str], at: u64) -> bool {
     if output.status.signal() == Some(9) {
         return true;
     }
-    assert!(output.status.success() || args[0] == "abort", "{}", text(&output.stderr));
+    assert!(output.status.success() || is_once(args), "{}", text(&output.stderr));
     false
+}
+
+/// Commands that say no the second time.
+fn is_once(args: &[&str]) -> bool {
+    matches!(args[0], "abort" | "approve")
 }
 
 fn chains(dir: &Path) -> Vec<Chain> {
@@ -100,7 +105,7 @@ fn matrix(prepare: impl Fn(&Path), args: &[&str], again: &[&str], seconds: u64) 
             assert_intended(dir);
             let between = bundles(dir);
             let last = consumer(dir, args);
-            assert!(last.status.success() || args[0] == "abort", "{}", text(&last.stderr));
+            assert!(last.status.success() || is_once(args), "{}", text(&last.stderr));
             consumer(dir, again);
             assert_eq!(left(dir), wanted, "killed at {first}, then at {second}");
             let after = bundles(dir);
@@ -187,4 +192,22 @@ fn a_kill_between_request_and_proof_leaves_the_same() {
     // Two kills at the restart are enough here: each run makes a repository and tests a patch.
     let seen = matrix(prepare, &ONCE, &ONCE, 2);
     assert!(seen.runs > 40, "{seen:?}");
+}
+
+#[test]
+fn a_kill_while_an_owner_approves_leaves_one_approval_and_one_bundle() {
+    let prepare = |dir: &Path| {
+        let commit = repository(dir);
+        queue(dir, &[event(&storm("p", 1, &commit))]);
+        assert!(consumer(dir, &ONCE).status.success());
+        let key = consumer(dir, &["keygen", "olga.key"]);
+        let key = text(&key.stdout).replace('\n', "\n      ");
+        let known = format!("approvers:\n  olga:\n    teams: ['@shop/pay']\n    key: |\n      {}\n", key.trim_end());
+        std::fs::write(dir.join("approvers.yaml"), known).expect("writable");
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    prepare(dir.path());
+    let id = chains(dir.path())[0].entries[0].remediation.clone();
+    let seen = matrix(prepare, &["approve", &id, "--as", "olga", "--key", "olga.key"], &ONCE, 3);
+    assert!(seen.runs > 2, "{seen:?}");
 }
