@@ -26,7 +26,9 @@ fn decide(queue: &Path, dir: &Path, ownership: PathBuf) -> (Chain, PathBuf) {
     let signer = Signer::of_folder(dir).expect("a key");
     let settings = Settings { ownership, max_age: None, lease: Duration::from_secs(30), retry: Retry::default() };
     let mut worker = Worker::new(settings, signer, rand::rngs::StdRng::seed_from_u64(1));
-    let taken = take_in(&mut Spool::open(queue).expect("opens"), &mut store, 100, now).expect("taken in");
+    let taken =
+        take_in(&mut Spool::open(queue).expect("opens"), &mut store, &backtrail_redact::Redactor::new(), 100, now)
+            .expect("taken in");
     assert_eq!(taken, 1);
     while worker.work(&mut store, now).expect("works").is_some() {}
     let rows = store.remediations(10).expect("readable");
