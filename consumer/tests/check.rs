@@ -48,6 +48,7 @@ fn says(answer: &Value, rule: &str, part: &str) -> bool {
 
 #[test]
 fn a_patch_with_many_faults_gets_all_reasons_at_once() {
+    let Some(()) = backtrail_testkit::python::pytest().or_skip() else { return };
     let place = tempfile::tempdir().expect("a directory");
     let (shop, commit) = Shop::with_its_fault(&place.path().join("shop"));
     let code = fs::read_to_string(shop.dir().join(BANK)).expect("there");
@@ -85,6 +86,7 @@ fn a_patch_with_many_faults_gets_all_reasons_at_once() {
 
 #[test]
 fn a_setting_passes_and_what_does_not_apply_or_holds_a_secret_does_not() {
+    let Some(()) = backtrail_testkit::python::pytest().or_skip() else { return };
     let place = tempfile::tempdir().expect("a directory");
     let (shop, commit) = Shop::with_its_fault(&place.path().join("shop"));
     shop.write("payments/config.json", "{\n  \"max_retries\": 2,\n  \"backoff_ms\": 1\n}\n");
@@ -125,6 +127,7 @@ in_scope if {
 
 #[test]
 fn a_policy_that_says_something_else_than_it_means_is_named_before_it_is_used() {
+    let Some(()) = backtrail_testkit::python::pytest().or_skip() else { return };
     let place = tempfile::tempdir().expect("a directory");
     let dir = place.path();
     fs::create_dir(dir.join("policy")).expect("writable");

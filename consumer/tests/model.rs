@@ -98,6 +98,7 @@ fn left_out(shown: &Value, recipe: &str) -> Vec<String> {
 
 #[test]
 fn a_hostile_model_leaves_reasons_and_a_good_one_meets_every_gate() {
+    let Some(()) = backtrail_testkit::python::pytest().or_skip() else { return };
     let place = tempfile::tempdir().expect("a directory");
     let dir = place.path();
     let (shop, commit) = Shop::with_its_fault(&dir.join("shop"));
@@ -162,6 +163,7 @@ fn a_hostile_model_leaves_reasons_and_a_good_one_meets_every_gate() {
 
 #[test]
 fn a_key_that_others_can_read_is_refused_and_so_is_half_a_model() {
+    let Some(()) = backtrail_testkit::python::pytest().or_skip() else { return };
     let place = tempfile::tempdir().expect("a directory");
     let dir = place.path();
     std::fs::write(dir.join("key"), "sesame").expect("writable");

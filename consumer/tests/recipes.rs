@@ -119,6 +119,7 @@ fn storm() -> Value {
 
 #[test]
 fn the_shops_storm_gets_a_backoff_with_jitter_that_is_verified() {
+    let Some(()) = backtrail_testkit::python::pytest().or_skip() else { return };
     let bench = Bench::new(&shop());
     let request = request("payments", "services/payments/bank_adapter.py", "BankAdapter.charge", &[storm()]);
     let outcome = bench.run(&request, "services/payments", "backoff_jitter");
@@ -248,6 +249,7 @@ fn rates() -> tempfile::TempDir {
 
 #[test]
 fn an_endless_retry_gets_an_end_and_its_flag_a_place_in_the_flags_file() {
+    let Some(()) = backtrail_testkit::python::pytest().or_skip() else { return };
     let history = rates();
     let bench = Bench::new(history.path());
     let load = json!({ "from": "fx", "to": "provider", "seconds": 60.0, "requests": 300, "calls": 2400, "errors": 2300,
@@ -266,6 +268,7 @@ fn an_endless_retry_gets_an_end_and_its_flag_a_place_in_the_flags_file() {
 
 #[test]
 fn what_only_looks_like_a_backoff_fails_the_generated_test() {
+    let Some(()) = backtrail_testkit::python::pytest().or_skip() else { return };
     let history = rates();
     let bench = Bench::new(history.path());
     let load = json!({ "from": "fx", "to": "provider", "seconds": 60.0, "requests": 300, "calls": 2400, "errors": 2300,
@@ -296,6 +299,7 @@ fn what_only_looks_like_a_backoff_fails_the_generated_test() {
 
 #[test]
 fn a_call_that_waits_for_ever_gets_a_deadline_that_is_verified() {
+    let Some(()) = backtrail_testkit::python::pytest().or_skip() else { return };
     let history = rates();
     let bench = Bench::new(history.path());
     let load = [
@@ -314,6 +318,7 @@ fn a_call_that_waits_for_ever_gets_a_deadline_that_is_verified() {
 
 #[test]
 fn a_service_without_flags_and_telemetry_is_left_alone_with_the_reason() {
+    let Some(()) = backtrail_testkit::python::pytest().or_skip() else { return };
     let history = rates();
     let code = history.path().join("01-first/files");
     let bare = RATES.replace("    if flags.client.get_boolean_value('fx_fixed', False):\n      return 1.0\n", "");

@@ -46,6 +46,12 @@ pub fn venv(requirements: &Path) -> Real<PathBuf> {
     made.map_or_else(Real::Missing, |()| Real::Here(python))
 }
 
+/// Whether the machine's own Python has pytest, by which the consumer runs the tests of repositories.
+pub fn pytest() -> Real<()> {
+    let asked = run(Command::new("python3").args(["-c", "import pytest"]));
+    asked.map_or_else(|error| Real::Missing(format!("pytest: {error}")), Real::Here)
+}
+
 /// A folder with `node_modules` as `package.json` and its lock file say.
 pub fn node_modules(package: &Path) -> Real<PathBuf> {
     let dir = match cached("node", package) {
