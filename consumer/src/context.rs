@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backtrail_code::{Language, Parsed, parse};
+use backtrail_code::{Caller, Endpoint, FunctionId, Index, IndexLimits, Language, Parsed, Resolution, parse};
 use backtrail_model::patch_request::PatchRequest;
 use backtrail_policy::{FileKind, kind_of};
 use backtrail_sandbox::git::{Entry, Kind, Mirror};
@@ -55,6 +55,8 @@ pub struct Context {
     pub mirror: Mirror,
     /// Source files of the service.
     pub sources: BTreeMap<String, Parsed>,
+    /// The same, connected: who calls what.
+    pub index: Index,
     /// Configuration files of the service.
     pub configs: Vec<ConfigFile>,
     /// Where the suspect is, most suspicious first.
@@ -77,6 +79,7 @@ impl Context {
             commit,
             mirror,
             sources: BTreeMap::new(),
+            index: Index::build(IndexLimits::default(), std::iter::empty::<(String, String)>()),
             configs: Vec::new(),
             suspects: Vec::new(),
             skipped: Vec::new(),
@@ -86,6 +89,8 @@ impl Context {
         for entry in &entries {
             context.take(entry, &mut bytes)?;
         }
+        let texts = context.sources.iter().map(|(path, parsed)| (path.as_str(), parsed.text()));
+        context.index = Index::build(IndexLimits::default(), texts);
         context.suspects = context.places();
         Ok(context)
     }
@@ -108,6 +113,11 @@ impl Context {
         self.sources.get(&suspect.path).map(|parsed| (parsed, *place))
     }
 
+    /// The suspect function in the index.
+    pub fn id_of(&self, suspect: &Suspect) -> Option<FunctionId> {
+        suspect.function.as_ref().and_then(|_| self.index.at(&suspect.path, suspect.lines.0))
+    }
+
     /// Whether the files of the suspect name something, such as a setting.
     pub fn suspect_mentions(&self, name: &str) -> bool {
         let files: BTreeSet<&str> = self.suspects.iter().map(|suspect| suspect.path.as_str()).collect();
@@ -127,44 +137,21 @@ impl Context {
             let function = suspect.function.as_ref().map_or(String::new(), |(name, _)| format!(" {name}"));
             format!("{}:{first}-{last}{function}", suspect.path)
         };
-        let (mut callers, mut endpoints, mut tests) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for (path, parsed) in &self.sources {
-            for (caller, function) in self.reaching(parsed) {
-                let name = format!("{path} {function}");
-                if parsed.functions()[caller].test.is_some() {
-                    tests.insert(name);
-                } else {
-                    callers.insert(name);
-                }
-                endpoints.extend(
-                    parsed
-                        .routes()
-                        .iter()
-                        .filter(|route| route.function == Some(caller))
-                        .map(|route| format!("{} {}", route.method.as_deref().unwrap_or("any"), route.route)),
-                );
-            }
-        }
-        let few = |names: BTreeSet<String>| names.into_iter().take(MOST_NAMED).collect();
+        let changed: Vec<FunctionId> = self.suspects.iter().filter_map(|suspect| self.id_of(suspect)).collect();
+        let impact = self.index.impact(&changed);
+        let named = |callers: &[Caller]| -> Vec<String> {
+            callers.iter().take(MOST_NAMED).map(|caller| self.index.label(caller.function)).collect()
+        };
+        let endpoint = |one: &Endpoint| format!("{} {}", one.method.as_deref().unwrap_or("any"), one.route);
         Read {
             commit: self.commit.clone(),
             suspects: self.suspects.iter().take(MOST_NAMED).map(name).collect(),
-            callers: few(callers),
-            endpoints: few(endpoints),
-            tests: few(tests),
+            callers: named(&impact.callers),
+            endpoints: impact.endpoints.iter().take(MOST_NAMED).map(endpoint).collect(),
+            tests: named(&impact.tests),
             files: (self.sources.len() + self.configs.len()) as u64,
             skipped: self.skipped.iter().take(MOST_NAMED).cloned().collect(),
         }
-    }
-
-    /// Functions of a file that call a suspect by its name.
-    fn reaching<'a>(&self, parsed: &'a Parsed) -> Vec<(usize, &'a str)> {
-        let bare = |name: &str| name.rsplit(['.', ':']).next().unwrap_or(name).to_owned();
-        let names: BTreeSet<String> =
-            self.suspects.iter().filter_map(|suspect| suspect.function.as_ref()).map(|(name, _)| bare(name)).collect();
-        let calls = parsed.calls().iter().filter(|call| names.contains(&call.name));
-        let callers: BTreeSet<usize> = calls.filter_map(|call| call.caller).collect();
-        callers.into_iter().map(|at| (at, parsed.functions()[at].qualified.as_str())).collect()
     }
 
     fn take(&mut self, entry: &Entry, bytes: &mut u64) -> Result<(), SandboxError> {
@@ -264,25 +251,22 @@ impl Context {
         }
     }
 
-    /// Functions that a name from telemetry may mean: `charge`, `BankAdapter.charge`, `payments.bank.BankAdapter.charge`.
-    /// Only if there is one, or all are in a file that telemetry names.
+    /// The function that a name from telemetry means. Of several, those in a file that telemetry names.
     fn named(&self, name: &str) -> Vec<Suspect> {
-        let parts: Vec<&str> = name.split(['.', ':', '/', '#']).filter(|part| !part.is_empty()).collect();
-        let Some(bare) = parts.last().map(|part| part.trim_end_matches("()")) else { return Vec::new() };
-        let mut best: Vec<(usize, Suspect)> = Vec::new();
-        for (path, parsed) in &self.sources {
-            for (place, function) in parsed.functions().iter().enumerate() {
-                if function.name != bare || function.test.is_some() {
-                    continue;
-                }
-                let holder = function.holder.as_deref().is_some_and(|holder| parts.contains(&holder));
-                let file = self.mapping.files.iter().any(|file| self.resolve(file).as_ref() == Some(path));
-                best.push((usize::from(holder) + 2 * usize::from(file), suspect(path, parsed, place)));
+        let place = |id: FunctionId| {
+            let (path, function) = (self.index.path_of(id), self.index.function(id)?);
+            let parsed = self.sources.get(path)?;
+            let at = parsed.functions().iter().position(|one| one.bytes == function.bytes)?;
+            function.test.is_none().then(|| suspect(path, parsed, at))
+        };
+        match self.index.named(name) {
+            Resolution::One(id) => place(id).into_iter().collect(),
+            Resolution::Ambiguous(ids) => {
+                let stated: Vec<String> = self.mapping.files.iter().filter_map(|file| self.resolve(file)).collect();
+                ids.into_iter().filter_map(place).filter(|one| stated.contains(&one.path)).collect()
             }
+            Resolution::Missing => Vec::new(),
         }
-        let Some(most) = best.iter().map(|(score, _)| *score).max() else { return Vec::new() };
-        let found: Vec<Suspect> = best.into_iter().filter(|(score, _)| *score == most).map(|(_, one)| one).collect();
-        if found.len() == 1 || most >= 2 { found } else { Vec::new() }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backtrail_code::{Index, IndexLimits, Language, parse, snippets};
+use backtrail_code::{Language, parse, snippets};
 use backtrail_llm::{
     Candidate, Limits, LlmError, NewFile, Outcome, Provider, Question, Snippet, SourceFile, SyntaxError, Transcript,
     ask,
@@ -15,7 +15,7 @@ use backtrail_policy::{FileKind, kind_of};
 use backtrail_redact::Redactor;
 
 use crate::candidate::{Draft, FileEdit, Kind, LeftOut, Mechanism, Origin, Proposal};
-use crate::context::{Context, Suspect};
+use crate::context::Context;
 
 /// The name in the journal.
 const RECIPE: &str = "llm";
@@ -151,17 +151,15 @@ fn bound(context: &Context) -> PatchRequest {
 
 /// What the model sees: the suspects and what is around them, then configuration.
 fn shown(context: &Context) -> Vec<Snippet> {
-    let texts = context.sources.iter().map(|(path, parsed)| (path.as_str(), parsed.text()));
-    let index = Index::build(IndexLimits::default(), texts);
-    let place = |suspect: &Suspect| suspect.function.as_ref().and_then(|_| index.at(&suspect.path, suspect.lines.0));
+    let index = &context.index;
     let scores: Vec<_> = context
         .suspects
         .iter()
         .enumerate()
-        .filter_map(|(rank, suspect)| Some((place(suspect)?, 1.0 / (rank + 1) as f64)))
+        .filter_map(|(rank, suspect)| Some((context.id_of(suspect)?, 1.0 / (rank + 1) as f64)))
         .collect();
     // The pieces carry line numbers for people; an edit must find the lines as they stand.
-    let mut shown: Vec<Snippet> = snippets(&index, &scores, SHOWN)
+    let mut shown: Vec<Snippet> = snippets(index, &scores, SHOWN)
         .pieces
         .iter()
         .filter_map(|piece| Some(lines(&piece.path, index.text(&piece.path)?, piece.start_line, piece.end_line)))
