@@ -5,6 +5,7 @@
 
 mod bundle;
 mod dsse;
+pub mod extract;
 mod key;
 
 pub use bundle::{Artifact, Bundle, Decision, Invalid, MOST_BUNDLE_BYTES, Verified};

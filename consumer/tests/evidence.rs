@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use backtrail_testkit::go::COSIGN;
 use backtrail_testkit::python;
 use serde_json::Value;
 
@@ -16,6 +17,18 @@ fn bundle(dir: &Path) -> PathBuf {
     let status = json_of(dir, &["status", "--json"]);
     let id = status["remediations"][0]["id"].as_str().expect("an id");
     let shown = json_of(dir, &["show", id, "--json"]);
+    dir.join(shown["bundle"].as_str().expect("a bundle"))
+}
+
+/// The bundle of a request whose patch was proved; a person then rejected it.
+fn proved(dir: &Path) -> PathBuf {
+    let commit = repository(dir);
+    queue(dir, &[event(&storm("p", 1, &commit))]);
+    json_of(dir, &ONCE);
+    let id = json_of(dir, &["status", "--json"])["remediations"][0]["id"].as_str().expect("an id").to_owned();
+    json_of(dir, &["reject", &id, "--json"]);
+    json_of(dir, &ONCE);
+    let shown = json_of(dir, &["show", &id, "--json"]);
     dir.join(shown["bundle"].as_str().expect("a bundle"))
 }
 
@@ -50,16 +63,7 @@ fn an_independent_verifier_opens_a_patch_with_its_test_result() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
     let Some(python) = python::venv(&here.join("requirements.txt")).or_skip() else { return };
     let dir = tempfile::tempdir().expect("a directory");
-    let dir = dir.path();
-    let commit = repository(dir);
-    queue(dir, &[event(&storm("p", 1, &commit))]);
-    json_of(dir, &ONCE);
-    let id = json_of(dir, &["status", "--json"])["remediations"][0]["id"].as_str().expect("an id").to_owned();
-    json_of(dir, &["reject", &id, "--json"]);
-    json_of(dir, &ONCE);
-    let shown = json_of(dir, &["show", &id, "--json"]);
-    let bundle = dir.join(shown["bundle"].as_str().expect("a bundle"));
-    let key = dir.join("backtrail-data/consumer/signing.pub");
+    let (bundle, key) = (proved(dir.path()), dir.path().join("backtrail-data/consumer/signing.pub"));
     let args = [here.join("verify_bundle.py"), bundle, key];
     let output = Command::new(&python).args(args).output().expect("it runs");
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -94,4 +98,53 @@ fn verify_works_offline_and_says_what_is_wrong() {
     let output = consumer(elsewhere.path(), &["verify", &name(&bundle), "--key", &foreign]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("it is signed by key"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn cosign_verifies_what_a_bundle_holds_and_refuses_it_changed() {
+    let Some(cosign) = COSIGN.path().or_skip() else { return };
+    let dir = tempfile::tempdir().expect("a directory");
+    let bundle = proved(dir.path());
+    let files = dir.path().join("files");
+    let out = files.to_str().expect("UTF-8");
+    json_of(dir.path(), &["verify", bundle.to_str().expect("UTF-8"), "--extract", out, "--json"]);
+    let verify = |statement: &str, kind: &str, blob: &str| {
+        let output = Command::new(&cosign)
+            .args(["verify-blob-attestation", "--insecure-ignore-tlog=true", "--key", "signing.pub"])
+            .args(["--bundle", statement, "--type", kind, blob])
+            .current_dir(&files)
+            .output()
+            .expect("it runs");
+        (output.status.success(), text(&output.stderr))
+    };
+    let decision = "https://backtrail.dev/decision/v1";
+    let test_result = "https://in-toto.io/attestation/test-result/v0.1";
+    let mut patches = 0;
+    for candidate in std::fs::read_dir(&files).expect("readable").map(|entry| entry.expect("an entry").path()) {
+        if !candidate.is_dir() {
+            continue;
+        }
+        patches += 1;
+        let name = candidate.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+        let (patch, result) = (format!("{name}/patch.diff"), format!("{name}/test_result.sigstore.json"));
+        let (good, why) = verify(&result, test_result, &patch);
+        assert!(good, "{result}: {why}");
+        let (good, why) = verify("decision.sigstore.json", decision, &patch);
+        assert!(good, "{patch}: {why}");
+        let (good, why) = verify("decision.sigstore.json", test_result, &patch);
+        assert!(!good, "another type of statement: {why}");
+        let mut changed = std::fs::read(files.join(&patch)).expect("readable");
+        changed.push(b'\n');
+        std::fs::write(files.join(&patch), changed).expect("writable");
+        for statement in [result.as_str(), "decision.sigstore.json"] {
+            let kind = if statement == result { test_result } else { decision };
+            let (good, why) = verify(statement, kind, &patch);
+            assert!(!good, "{statement} of a changed patch: {why}");
+        }
+    }
+    assert!(patches > 0, "no patch was proved");
+    for part in ["request.json", "journal.jsonl"] {
+        let (good, why) = verify("decision.sigstore.json", decision, part);
+        assert!(good, "{part}: {why}");
+    }
 }

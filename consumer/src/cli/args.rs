@@ -418,6 +418,10 @@ pub(crate) struct Verify {
     /// The key that must have signed it (PEM); without it the bundle's own, which says that it is whole and not by whom
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+    /// Write what it holds into this empty folder: request, journal, patches, and each signed statement as a Sigstore
+    /// bundle, which cosign verifies
+    #[arg(long, value_name = "DIR")]
+    pub(crate) extract: Option<PathBuf>,
     /// Print the decision and the key as JSON
     #[arg(long)]
     pub(crate) json: bool,

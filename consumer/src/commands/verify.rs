@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use super::read_at_most;
 use crate::cli::{Exit, Failure, Out, Verify};
-use crate::evidence::{Bundle, MOST_BUNDLE_BYTES, PublicKey};
+use crate::evidence::{MOST_BUNDLE_BYTES, PublicKey, extract};
 
 /// Runs the command.
 pub(crate) fn run(args: &Verify, out: &mut Out) -> Result<Exit, Failure> {
@@ -17,7 +17,11 @@ pub(crate) fn run(args: &Verify, out: &mut Out) -> Result<Exit, Failure> {
     if bytes.len() as u64 > MOST_BUNDLE_BYTES {
         return Err(anyhow::anyhow!("{} is larger than any bundle", args.bundle.display()).into());
     }
-    let verified = Bundle::verify(&bytes, key.as_ref()).with_context(|| format!("{}", args.bundle.display()))?;
+    let (verified, parts) =
+        extract::parts(&bytes, key.as_ref()).with_context(|| format!("{}", args.bundle.display()))?;
+    if let Some(to) = &args.extract {
+        extract::write(&parts, to)?;
+    }
     if args.json {
         out.json(&verified)?;
         return Ok(Exit::Ok);
@@ -30,5 +34,8 @@ pub(crate) fn run(args: &Verify, out: &mut Out) -> Result<Exit, Failure> {
     out.line(&format!("  journal   {} entries, head {}", decision.entries, decision.head))?;
     let by = if verified.key_was_given { "the key that was given" } else { "the bundle's own; pin it with --key" };
     out.line(&format!("  key       {} ({by})", verified.key))?;
+    if let Some(to) = &args.extract {
+        out.line(&format!("  files     {} in {}", parts.len(), to.display()))?;
+    }
     Ok(Exit::Ok)
 }

@@ -242,6 +242,11 @@ impl Bundle {
     /// Checks every byte of a bundle, by `trusted` or, without it, by the key that the bundle brings along: then it says
     /// that the parts belong together, and not who signed them.
     pub fn verify(bytes: &[u8], trusted: Option<&PublicKey>) -> Result<Verified, Invalid> {
+        Self::opened(bytes, trusted).map(|(_, verified, _)| verified)
+    }
+
+    /// The same, with what was checked and the key that it was checked by.
+    pub(super) fn opened(bytes: &[u8], trusted: Option<&PublicKey>) -> Result<(Self, Verified, PublicKey), Invalid> {
         let bundle: Self = serde_json::from_slice(bytes).map_err(not_a_bundle)?;
         if bundle.format != FORMAT {
             return Err(Invalid::NotABundle(format!("its format is '{}' and not {FORMAT}", bundle.format)));
@@ -261,7 +266,8 @@ impl Bundle {
             let at = canonical.iter().zip(bytes).position(|(a, b)| a != b);
             return Err(Invalid::NotCanonical(at.unwrap_or(canonical.len().min(bytes.len()))));
         }
-        Ok(Verified { decision: signed.predicate, key: key.id(), key_was_given: trusted.is_some() })
+        let verified = Verified { decision: signed.predicate, key: key.id(), key_was_given: trusted.is_some() };
+        Ok((bundle, verified, key))
     }
 
     /// Whether request and journal are those of the statement.

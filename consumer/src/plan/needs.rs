@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backtrail_model::patch_request::{EdgeLoad, PatchRequest};
+use backtrail_model::patch_request::{EdgeLoad, PatchRequest, TelemetrySummary};
 
 use super::load::{Storm, is_saturated};
 use super::place::words;
@@ -29,21 +29,10 @@ const EXITS: [&str; 3] = ["return", "raise", "throw"];
 const RELEASING: [&str; 6] = ["close", "release", "dispose", "put", "give", "shutdown"];
 /// The callee gets this share of what comes in at most, if the way to it is blocked.
 const STARVED: f64 = 0.5;
-/// Words with which an error says that there was none left of something.
-const EXHAUSTED: [&str; 12] = [
-    "pool",
-    "exhausted",
-    "acquire",
-    "lease",
-    "free",
-    "taken",
-    "slot",
-    "slots",
-    "permit",
-    "permits",
-    "available",
-    "idle",
-];
+/// Words with which an error says that there was none left of something that is lent out.
+const LENT: [&str; 8] = ["pool", "exhausted", "acquire", "lease", "slot", "slots", "permit", "permits"];
+/// The same, but words of other failures as well ("service not available"): they count beside another one.
+const LEFT: [&str; 4] = ["free", "taken", "available", "idle"];
 
 /// What the failure lacks.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -58,6 +47,19 @@ pub(crate) struct Needs {
     marks: BTreeSet<String>,
 }
 
+fn says_exhausted(said: &BTreeSet<String>) -> bool {
+    let count = |words: &[&str]| words.iter().filter(|word| said.contains(**word)).count();
+    (count(&LENT) > 0 || count(&LEFT) > 1) && !said.contains("timed")
+}
+
+/// What log statements say that warn, or say nothing of their severity, and come more often than before. What a service
+/// reports when all is well names no failure.
+pub(super) fn complaints(summary: &TelemetrySummary) -> impl Iterator<Item = &str> {
+    let calm = ["TRACE", "DEBUG", "INFO"];
+    let louder = summary.log_motifs.iter().filter(|motif| motif.count as f64 > motif.expected);
+    louder.filter(move |motif| !calm.contains(&motif.level.as_str())).map(|motif| motif.message.as_str())
+}
+
 /// Lines that a change removed and added, of files that are no tests.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Lines {
@@ -69,12 +71,11 @@ impl Needs {
     pub(crate) fn of(request: &PatchRequest) -> Self {
         let summary = &request.telemetry_summary;
         let error = summary.divergent_span.as_ref().map_or("", |span| span.error.as_str());
-        let motifs = summary.log_motifs.iter().map(|motif| motif.message.as_str());
-        let said: BTreeSet<String> = std::iter::once(error).chain(motifs).flat_map(words).collect();
+        let said: BTreeSet<String> = std::iter::once(error).chain(complaints(summary)).flat_map(words).collect();
         Self {
             retries: Storm::of(request).is_some(),
             time: overrun(request).is_some(),
-            pool: starved(request) || EXHAUSTED.iter().any(|word| said.contains(*word)) && !said.contains("timed"),
+            pool: starved(request) || says_exhausted(&said),
             marks: marks(error),
         }
     }

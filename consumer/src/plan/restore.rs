@@ -4,7 +4,7 @@ use super::Found;
 use std::collections::BTreeSet;
 
 use super::load::{Storm, is_saturated};
-use super::needs::Needs;
+use super::needs::{Needs, complaints};
 use super::place::{last, words, words_of};
 use super::pool::is_too_small;
 use super::revert::{distinct, short};
@@ -73,9 +73,8 @@ fn failing(context: &Context) -> BTreeSet<String> {
     let summary = &context.request.telemetry_summary;
     let suspect = &context.request.suspect_ref.entity.service;
     let sick = summary.load.iter().filter(|load| load.from == *suspect && (load.errors > 0 || is_saturated(load)));
-    let motifs = summary.log_motifs.iter().map(|motif| motif.message.as_str());
     let error = summary.divergent_span.iter().map(|span| span.error.as_str());
-    let said = sick.map(|load| load.to.as_str()).chain(motifs).chain(error).flat_map(words);
+    let said = sick.map(|load| load.to.as_str()).chain(complaints(summary)).chain(error).flat_map(words);
     // Words of the service's own name are in every flag of it.
     let own = words(suspect);
     said.filter(|word| word.len() > 2 && !own.contains(word)).collect()

@@ -189,9 +189,14 @@ fn suspicion(section: &mut Section, request: &PatchRequest, id: &str) {
         None => section.says("The request names no span at which failing traffic differs", r()),
     }
     for motif in request.telemetry_summary.log_motifs.iter().take(MOST_TOLD) {
-        let (level, message, file) = (quoted(&motif.level), quoted(&motif.message), quoted(&motif.file));
+        let (level, message) = (quoted(&motif.level), quoted(&motif.message));
+        let place = if motif.file.is_empty() { String::new() } else { format!(" in {}", quoted(&motif.file)) };
+        let expected = number(motif.expected);
         section.says(
-            format!("A log statement that goes with it: {level} {message} in {file}, {} times", motif.count),
+            format!(
+                "A log statement that goes with it: {level} {message}{place}, {} times, {expected} expected",
+                motif.count
+            ),
             r(),
         );
     }

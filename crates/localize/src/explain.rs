@@ -265,8 +265,9 @@ pub(crate) fn critical_steps(case: &Case<'_>, endpoint: Option<&Entry>) -> Vec<C
 /// The test of the first suspect that differs most from its baseline.
 pub(crate) fn divergent_span(case: &Case<'_>, suspects: &[Suspect]) -> Option<DivergentSpan> {
     let service = &suspects.first().filter(|first| first.score.total > TAIL)?.entity.service;
-    let retries = case.now.pairs.iter().filter(|(key, _)| *key.1 == **service).map(|(_, pair)| pair.counts.retries);
-    let retries = retries.sum::<u64>() as f64 / UNIT;
+    // Who repeats its own calls is as much a suspect as who is called again and again.
+    let edges = case.now.pairs.iter().filter(|(key, _)| *key.0 == **service || *key.1 == **service);
+    let retries = edges.map(|(_, pair)| pair.counts.retries).sum::<u64>() as f64 / UNIT;
     let span = |operation: &str, error: String| {
         Some(DivergentSpan { service: service.clone(), operation: operation.into(), error, retries })
     };

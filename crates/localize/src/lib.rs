@@ -27,6 +27,7 @@ mod inner;
 pub mod judge;
 pub mod latency;
 pub mod load;
+pub mod motifs;
 pub mod ochiai;
 pub mod rank;
 pub mod refine;

@@ -41,21 +41,24 @@ pub struct DivergentSpan {
     pub operation: String,
     /// The error or the symptom.
     pub error: String,
-    /// Retries seen there.
+    /// Repeated calls to the service and by it.
     pub retries: f64,
 }
 
-/// A log statement that correlates with failure.
+/// A log statement of the suspect that writes more, or less, for each call than before the problem.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LogMotif {
     /// Severity.
     pub level: String,
-    /// Template.
+    /// Template; behind a place in the code what it says, without what varies.
     pub message: String,
-    /// Source file.
+    /// The place in the code, if the records state one: file, or namespace and function.
     pub file: String,
     /// Occurrences in the window.
     pub count: u64,
+    /// Occurrences that the time before lets expect.
+    #[serde(default)]
+    pub expected: f64,
 }
 
 /// How much one service asks of another in the window of the problem.
@@ -91,7 +94,7 @@ pub struct TelemetrySummary {
     pub critical_path: Vec<CriticalStep>,
     /// Where it diverges; absent when nothing diverges.
     pub divergent_span: Option<DivergentSpan>,
-    /// Log motifs (empty until logs are evidence).
+    /// Log statements that go with the problem, warnings and worse first.
     pub log_motifs: Vec<LogMotif>,
     /// The load on the edges of the suspect, most calls first.
     #[serde(default)]

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod corpus;
+pub mod go;
 pub mod incident;
 pub mod process;
 pub mod python;

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use backtrail_localize::load;
 use backtrail_localize::refine::{Known, refine};
 use backtrail_localize::{Judgement, Options, document, judge_with};
+use backtrail_localize::{load, motifs};
 use backtrail_model::change::Change;
 use backtrail_model::incident::Incident;
 use backtrail_model::ownership::Ownership;
-use backtrail_model::patch_request::EdgeLoad;
+use backtrail_model::patch_request::{EdgeLoad, LogMotif};
 use backtrail_model::span::SpanRecord;
 use backtrail_model::spectra::Entry;
 use backtrail_model::time::UnixNano;
@@ -161,6 +161,11 @@ impl Inputs {
     pub(super) fn loads(&self, service: &str) -> Vec<EdgeLoad> {
         let (baseline, window) = (self.selected.baseline.slices(), self.selected.window.slices());
         load::loads(&baseline, &window, service, self.settings.slice_seconds)
+    }
+
+    /// The log statements of a service that go with the problem.
+    pub(super) fn log_motifs(&self, service: &str) -> Vec<LogMotif> {
+        motifs::log_motifs(&self.selected.baseline.slices(), &self.selected.window.slices(), service)
     }
 }
 

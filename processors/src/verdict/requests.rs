@@ -76,6 +76,7 @@ impl Desk {
         }
         let mut request = self.request(verdict, judgement)?;
         request.telemetry_summary.load = inputs.loads(&suspect.entity.service);
+        request.telemetry_summary.log_motifs = inputs.log_motifs(&suspect.entity.service);
         if let Some(known) = ownership {
             ownership::confine(&mut request, known, &inputs.changes);
         }

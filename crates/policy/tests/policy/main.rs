@@ -5,7 +5,6 @@ mod fixtures;
 mod lint;
 mod load;
 mod mutation;
-mod opa;
 mod reference;
 
 use std::path::PathBuf;

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use backtrail_policy::{Case, Denial, Policy, SHIPPED, test_dir};
+use backtrail_testkit::go::OPA;
 use serde_json::{Map, Value};
 
 use crate::fixture_dir;
-use crate::opa::opa;
 
 fn run(opa: &Path, arguments: &[&str], dir: &Path, input: &str) -> String {
     let mut child = Command::new(opa)
@@ -52,7 +52,7 @@ fn ask(opa: &Path, dir: &Path, cases: Map<String, Value>) -> Answers {
 
 #[test]
 fn the_reference_engine_decides_every_fixture_alike() {
-    let Some(opa) = opa() else { return };
+    let Some(opa) = OPA.path().or_skip() else { return };
     let report = test_dir(&Policy::shipped(), &fixture_dir()).expect("the fixtures are read");
     assert!(report.cases.len() > 100);
     let name = |case: &Case| case.path.display().to_string();
@@ -71,7 +71,7 @@ fn the_reference_engine_decides_every_fixture_alike() {
 
 #[test]
 fn the_reference_engine_finds_nothing_wrong_with_the_shipped_rules() {
-    let Some(opa) = opa() else { return };
+    let Some(opa) = OPA.path().or_skip() else { return };
     let dir = folder(|_| true);
     run(&opa, &["check", "--strict"], dir.path(), "");
     assert_eq!(run(&opa, &["fmt", "--list"], dir.path(), ""), "", "files that opa would format otherwise");
