@@ -7,6 +7,7 @@ use crate::blame::{Ledger, Scores, mean};
 use crate::blocks::Split;
 use crate::causal::{Unexplained, unexplained};
 use crate::edge_blame::ServiceGraph;
+use crate::silent::{Silent, silent};
 use crate::spectrum::UNIT;
 use crate::stats::{disagrees, g_test, universal_threshold, weighted_median, xlogx};
 use crate::table::Table;
@@ -50,6 +51,8 @@ pub struct Errors {
     pub origins: BTreeMap<Arc<str>, f64>,
     /// Failed calls that nothing at or below the callee explains.
     pub unexplained: Unexplained,
+    /// Calls whose callee fell silent.
+    pub silent: Silent,
 }
 
 /// (executions, errors).
@@ -63,19 +66,27 @@ struct Operation {
 }
 
 /// Judges the error origins of every operation. `sampled_share` (0 to 1] turns weighted errors back into observed
-/// ones, because a G test counts observations; `graph` is the window's.
+/// ones, because a G test counts observations; `before` and `graph` are the calls of baseline and window.
 ///
 /// Self errors `f` of `n` executions against the quiet share `p` (pooled; the median block where blocks disagree): over the gate if
 /// `G(p N, N, f, n) > 2 ln m`; excess `(f - p n)(1 - gate/G)`, Ochiai-shaped with `ep = p n + 1`, the
 /// one being an error that quiet times did not happen to show. The part of a service's
-/// errors that only its clients saw is charged to both ends of the call ([`unexplained`]), as gaps are in part L.
-pub(crate) fn errors(table: &Table<'_>, split: &Split, graph: &ServiceGraph, sampled_share: f64) -> Errors {
+/// errors that only its clients saw is charged to both ends of the call ([`unexplained`]), as gaps are in part L; to the
+/// callee alone where that fell silent ([`silent`]): the caller is alive, it says so.
+pub(crate) fn errors(
+    table: &Table<'_>,
+    split: &Split,
+    before: &ServiceGraph,
+    graph: &ServiceGraph,
+    sampled_share: f64,
+) -> Errors {
     let (operations, family) = collect(table, split, sampled_share);
     let mut out = Errors::default();
     for operation in &operations {
         *out.origins.entry(Arc::clone(&operation.service)).or_default() += operation.window.1 / sampled_share;
     }
     out.unexplained = unexplained(graph, &out.origins);
+    out.silent = silent(before, graph);
     let gate = universal_threshold(family);
     out.findings = operations.iter().map(|operation| ErrorFinding::empty(operation, gate)).collect();
     let (mut scores, mut tails, mut sick) = (vec![], vec![], vec![0; operations.len()]);
@@ -228,8 +239,13 @@ fn charge(
         let Some(&excess) = on_edges.get(caller).filter(|excess| **excess > 0.0) else { continue };
         let lost = &found.unexplained[caller];
         let all: f64 = lost.iter().map(|(_, calls)| calls).sum();
-        let here = lost.iter().find(|(other, _)| other == callee).map_or(0.0, |(_, calls)| calls / all);
-        ledger.charge_edge(caller, callee, excess * here, 0.0, pair.counts.calls as f64 / UNIT);
+        let calls = lost.iter().find(|(other, _)| other == callee).map_or(0.0, |(_, calls)| *calls);
+        let unanswered = found.silent.get(&(Arc::clone(caller), Arc::clone(callee))).copied().unwrap_or(0.0);
+        let silent = if calls > 0.0 { excess * unanswered.min(calls) / all } else { 0.0 };
+        if silent > 0.0 {
+            ledger.charge_own(callee, silent, 0.0);
+        }
+        ledger.charge_edge(caller, callee, excess * calls / all - silent, 0.0, pair.counts.calls as f64 / UNIT);
     }
     // Healthy calls from others speak for a callee.
     for ((caller, callee), pair) in &graph.pairs {

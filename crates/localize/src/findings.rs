@@ -142,8 +142,12 @@ fn error_evidence(case: &Case<'_>, service: &Arc<str>, out: &mut Vec<Evidence>) 
         let calls = lost.iter().find(|(callee, _)| callee == service).map(|(_, calls)| *calls);
         let accused = case.errors.scores.contains_key(service);
         if let Some(calls) = calls.filter(|_| accused) {
+            let silent = case.errors.silent.get(&(Arc::clone(caller), Arc::clone(service)));
+            let unanswered = silent.map_or_else(String::new, |silent| {
+                format!("; {} calls got no answer where {service} used to answer", short(silent.round()))
+            });
             let says = format!(
-                "{} failed calls from {caller} to {service} are explained by no error at {service} or below",
+                "{} failed calls from {caller} to {service} are explained by no error at {service} or below{unanswered}",
                 short(calls)
             );
             out.push(item("errors", Supports::For, entity(ElementKind::Edge, caller, service), says));

@@ -272,13 +272,16 @@ pub(crate) fn evidence<'a>(baseline: &Slices<'a>, window: &Slices<'a>, options: 
     let table = Table::new(&all);
     let latency =
         if without(Kind::Latency) { Latency::default() } else { latency(&table, &split, !without(Kind::Gaps)) };
-    let errors =
-        if without(Kind::Errors) { Errors::default() } else { errors(&table, &split, &now, options.sampled_share) };
+    let errors = if without(Kind::Errors) {
+        Errors::default()
+    } else {
+        errors(&table, &split, &before, &now, options.sampled_share)
+    };
     let structure = if without(Kind::Structure) {
         Structure::default()
     } else {
         let forms = Forms::new(&all, options.sampled_share, options.chains());
-        structure(&forms, &split, &sick_edges(&latency.findings))
+        structure(&forms, &split, &sick_edges(&latency.findings), &errors.silent)
     };
     let mut services = score(&spectrum, &now, &latency, &errors, &structure, &resources);
     services.retain(|service, _| options.among.as_ref().is_none_or(|among| among.contains(service)));

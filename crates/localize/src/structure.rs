@@ -18,6 +18,7 @@ use hashbrown::HashMap;
 use crate::blame::{Scores, mean};
 use crate::blocks::Split;
 use crate::ochiai::shaped;
+use crate::silent::Silent;
 use crate::stats::universal_threshold;
 
 pub use forms::Forms;
@@ -88,21 +89,21 @@ struct Charges {
 }
 
 /// Judges the paths of a window against its baseline. `sick` are edges that part L finds sick: a divergence right after
-/// such a call is the callee's doing.
-pub fn structure(forms: &Forms, split: &Split, sick: &SickEdges) -> Structure {
+/// such a call is the callee's doing, as is a call without an answer on the `silent` ones.
+pub fn structure(forms: &Forms, split: &Split, sick: &SickEdges, silent: &Silent) -> Structure {
     let taken = forms.taken(|cell| split.is_window(cell));
     let mut out = Structure { unordered: taken.unordered, with_logs: forms.has_logs(), ..Structure::default() };
     let (mut scores, mut tails, mut best) = (vec![], vec![], BTreeMap::<Arc<str>, Shift>::new());
     for cut in &split.cuts {
         let (all, tested) = odd::find(forms, &taken, split, cut);
         out.gate = universal_threshold(tested);
-        let significant = Odds::new(forms, all.iter().filter(|odd| odd.g > out.gate), sick, out.gate);
+        let significant = Odds::new(forms, all.iter().filter(|odd| odd.g > out.gate), sick, silent, out.gate);
         let charges = charge(forms, &taken, &significant);
         for (region, weight) in charges.regions {
             *out.regions.entry(region).or_default() += weight / split.cuts.len() as f64;
         }
         scores.push(charges.scores);
-        tails.push(charge(forms, &taken, &Odds::new(forms, all.iter(), sick, 0.0)).scores);
+        tails.push(charge(forms, &taken, &Odds::new(forms, all.iter(), sick, silent, 0.0)).scores);
         for (odd, guilty) in significant.iter(forms) {
             let shift = odd.shift(forms, guilty);
             let stronger = |old: &Shift| (shift.weight * shift.now, shift.g) > (old.weight * old.now, old.g);
@@ -123,7 +124,7 @@ pub(crate) fn regions(forms: &Forms, split: &Split, sick: &SickEdges) -> BTreeMa
     let taken = forms.taken(|cell| split.is_window(cell));
     let (all, tested) = odd::find(forms, &taken, split, cut);
     let gate = universal_threshold(tested);
-    charge(forms, &taken, &Odds::new(forms, all.iter().filter(|odd| odd.g > gate), sick, gate)).regions
+    charge(forms, &taken, &Odds::new(forms, all.iter().filter(|odd| odd.g > gate), sick, &Silent::new(), gate)).regions
 }
 
 /// Walks every trace of the window in order of time. With `left = 1` at its start, an odd step charges `left * w` and
@@ -189,7 +190,7 @@ pub(crate) fn risen(forms: &Forms, split: &Split, sick: &SickEdges) -> (Vec<Rise
     let [blocks, stretches] = &split.cuts[..] else { return (Vec::new(), 0) };
     let taken = forms.taken(|cell| split.is_window(cell));
     let (all, tested) = odd::find(forms, &taken, split, blocks);
-    let odds = Odds::new(forms, all.iter(), sick, 0.0);
+    let odds = Odds::new(forms, all.iter(), sick, &Silent::new(), 0.0);
     let dispersions = odd::dispersions(forms, &taken, split, stretches);
     let risen = |(odd, guilty): (&odd::Odd, u32)| {
         let (dispersion, dof) = dispersions[forms.steps[odd.step as usize].context as usize];

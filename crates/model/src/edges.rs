@@ -1,6 +1,6 @@
 //! Closed slices of calls between services: integer counts that shards can add.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -100,6 +100,9 @@ pub struct EdgeSlice {
     pub slice: Slice,
     /// Edges by key, in order.
     pub edges: BTreeMap<EdgeKey, EdgeCounts>,
+    /// Which services answered calls to a peer, where the peer is not called as the service is: a host name, a virtual
+    /// IP. Says who is meant when nobody answers.
+    pub peers: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     /// How many distinct edges there would have been without the cap (an estimate once it is reached).
     pub demand: u64,
 }
@@ -107,12 +110,15 @@ pub struct EdgeSlice {
 impl EdgeSlice {
     /// An empty slice.
     pub const fn new(slice: Slice) -> Self {
-        Self { slice, edges: BTreeMap::new(), demand: 0 }
+        Self { slice, edges: BTreeMap::new(), peers: BTreeMap::new(), demand: 0 }
     }
 
     /// Adds a shard's part of the same slice.
     pub fn merge(&mut self, other: &Self) {
         self.demand = self.demand.max(other.demand);
+        for (peer, services) in &other.peers {
+            self.peers.entry(Arc::clone(peer)).or_default().extend(services.iter().cloned());
+        }
         for (key, counts) in &other.edges {
             self.edges.entry(key.clone()).or_default().merge(counts);
         }

@@ -55,6 +55,8 @@ pub(super) struct Call {
     pub(super) breaker: bool,
     /// An end is missing that should be there.
     pub(super) unpaired: bool,
+    /// How the client calls the service that answers.
+    pub(super) peer: Symbol,
     /// Nanoseconds of the trace's critical path.
     pub(super) critical_ns: u64,
 }
@@ -201,6 +203,7 @@ impl CallReader {
         // A message's sender and its consumer fail and last independently of each other.
         if is_client(client) && hop != Hop::Receive {
             call.client = Some(client.duration);
+            call.peer = if hop == Hop::Call { client.peer } else { Symbol::NONE };
             call.failed |= client.is_error();
             call.breaker |= client.flags.has(SpanFlags::BREAKER);
             call.retry |= client.resend > 0;
@@ -330,6 +333,7 @@ fn answered(key: Key, span: &SpanRecord) -> Call {
         retry: span.resend > 0,
         breaker: span.flags.has(SpanFlags::BREAKER),
         unpaired: false,
+        peer: Symbol::NONE,
         critical_ns: 0,
     }
 }

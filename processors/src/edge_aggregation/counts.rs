@@ -37,7 +37,12 @@ struct OpenCounts {
     counts: EdgeCounts,
     client: OpenHistogram,
     server: OpenHistogram,
+    /// How clients call the callee, at most [`MOST_PEERS`] names.
+    peers: Vec<Symbol>,
 }
+
+/// Names of a callee that are remembered for an edge: a service has few, but for the addresses of its pods.
+const MOST_PEERS: usize = 16;
 
 impl OpenEdges {
     /// Counts a call.
@@ -73,6 +78,12 @@ impl OpenEdges {
         let mut closed = EdgeSlice::new(slice);
         closed.demand = self.counts.len() as u64 + self.beyond.estimate();
         for (key, counts) in self.counts {
+            for &peer in &counts.peers {
+                let (peer, callee) = (symbols.resolve(SymbolKind::Peer, peer), resolve(key, symbols).callee);
+                if peer != callee {
+                    closed.peers.entry(peer).or_default().insert(callee);
+                }
+            }
             // Two ids can mean the same string only past the symbol table's cap: "(other)".
             closed.edges.entry(resolve(key, symbols)).or_default().merge(&counts.close());
         }
@@ -104,6 +115,9 @@ impl OpenCounts {
         counts.critical_ns += u128::from(call.critical_ns);
         if let Some(ns) = call.client {
             self.client.record(ns, weight);
+        }
+        if call.peer.is_some() && !self.peers.contains(&call.peer) && self.peers.len() < MOST_PEERS {
+            self.peers.push(call.peer);
         }
         if let Some(ns) = call.server {
             self.server.record(ns, weight);

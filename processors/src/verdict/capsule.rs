@@ -25,7 +25,7 @@ use super::quiets::Quiets;
 use super::ring::Selected;
 
 const MAGIC: &[u8; 9] = b"BTCAPSULE";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const HEADER: usize = MAGIC.len() + 1 + 4;
 /// Ends the name of a capsule.
 const EXTENSION: &str = "capsule";

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use backtrail_localize::peers::{Named, Peers};
 use backtrail_localize::refine::{Known, refine};
 use backtrail_localize::{Judgement, Options, document, judge_with};
 use backtrail_localize::{load, motifs};
@@ -128,7 +129,8 @@ impl Inputs {
             among: settings.among.clone(),
             ..Options::default()
         };
-        let (baseline, window) = (selected.baseline.slices(), selected.window.slices());
+        let (baseline, window) = self.named();
+        let (baseline, window) = (baseline.slices(), window.slices());
         let mut quiet = |length| quiets.of(&selected.baseline, length, &options);
         let mut judgement = judge_with(&baseline, &window, &options, &mut quiet);
         let known = Known {
@@ -157,10 +159,18 @@ impl Inputs {
         (judgement, verdict)
     }
 
+    /// Baseline and window, with the services that calls without an answer were meant for. What is remembered of quiet
+    /// times goes by the slices as they came.
+    fn named(&self) -> (Named<'_>, Named<'_>) {
+        let (baseline, window) = (self.selected.baseline.slices(), self.selected.window.slices());
+        let peers = Peers::of(&baseline, &window);
+        (peers.name(&baseline), peers.name(&window))
+    }
+
     /// The load on the edges of a service.
     pub(super) fn loads(&self, service: &str) -> Vec<EdgeLoad> {
-        let (baseline, window) = (self.selected.baseline.slices(), self.selected.window.slices());
-        load::loads(&baseline, &window, service, self.settings.slice_seconds)
+        let (baseline, window) = self.named();
+        load::loads(&baseline.slices(), &window.slices(), service, self.settings.slice_seconds)
     }
 
     /// The log statements of a service that go with the problem.

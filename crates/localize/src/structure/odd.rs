@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use super::forms::{Forms, Taken};
 use super::{Region, Shift, SickEdges};
 use crate::blocks::Split;
+use crate::silent::Silent;
 use crate::stats::{disagrees, g_test, weighted_median, xlogx};
 
 /// Contexts with fewer baseline traces are not judged.
@@ -185,8 +186,15 @@ pub(super) struct Odds<'a> {
 
 impl<'a> Odds<'a> {
     /// The service of the context is charged; but what diverges right after a call is the callee's doing if that edge is
-    /// sick, or if two or more services diverge after calling the same operation. Source: FUSION.md, part C rule 5.
-    pub(super) fn new(forms: &Forms, odd: impl Iterator<Item = &'a Odd>, sick: &SickEdges, gate: f64) -> Self {
+    /// sick, or if two or more services diverge after calling the same operation. Source: FUSION.md, part C rule 5. So is
+    /// the same call without an answer, if the callee fell silent: the caller did what it always does.
+    pub(super) fn new(
+        forms: &Forms,
+        odd: impl Iterator<Item = &'a Odd>,
+        sick: &SickEdges,
+        silent: &Silent,
+        gate: f64,
+    ) -> Self {
         let by_step: BTreeMap<u32, &Odd> = odd.map(|odd| (odd.step, odd)).collect();
         let mut callers: BTreeMap<&Entry, BTreeSet<&Arc<str>>> = BTreeMap::new();
         for &step in by_step.keys() {
@@ -204,7 +212,17 @@ impl<'a> Odds<'a> {
                 callers[callee].len() > 1 || sick.contains(&(Arc::clone(service), Arc::clone(&callee.service)))
             });
             let who = callee.map_or(service, |callee| &callee.service);
-            guilty.insert(known.context, numbers[who]);
+            guilty.entry(known.context).or_insert(numbers[who]);
+        }
+        for odd in by_step.values() {
+            let (known, expected) = (&forms.steps[odd.step as usize], &forms.steps[odd.expected as usize].step.next);
+            let unanswered = known.step.next.callee.is_none() && known.step.next.name == expected.name;
+            let Some(callee) = expected.callee.as_ref().filter(|_| unanswered) else { continue };
+            if silent.contains_key(&(Arc::clone(&known.step.service), Arc::clone(&callee.service)))
+                && let Some(&number) = numbers.get(&callee.service)
+            {
+                guilty.insert(known.context, number);
+            }
         }
         Self { by_step, guilty, gate }
     }

@@ -64,12 +64,16 @@ fn shop(at: u64, whole: u64, broken: u64) -> SpectraSlice {
 }
 
 fn judged(window: &[SpectraSlice], sick: &SickEdges) -> Structure {
+    judged_with(window, sick, &Silent::new())
+}
+
+fn judged_with(window: &[SpectraSlice], sick: &SickEdges, silent: &Silent) -> Structure {
     let baseline: Vec<_> = (0..20).map(|at| shop(at, 20, 0)).collect();
     let (baseline, window) = (baseline.iter().collect::<Vec<_>>(), window.iter().collect::<Vec<_>>());
     let (baseline, window) = (Stretch::new(&baseline), Stretch::new(&window));
     let all = baseline.followed_by(&window);
     let split = all.split(|cell| cell >= baseline.cells.len(), &CUTS);
-    structure(&Forms::new(&all, 1.0, &[Chain::Calls]), &split, sick)
+    structure(&Forms::new(&all, 1.0, &[Chain::Calls]), &split, sick, silent)
 }
 
 #[test]
@@ -106,6 +110,20 @@ fn what_diverges_after_a_sick_call_is_the_callees_doing() {
     let sick = BTreeSet::from([(Arc::from("web"), Arc::from("cart"))]);
     assert_eq!(judged(&window, &BTreeSet::new()).scores.keys().map(|s| &**s).collect::<Vec<_>>(), ["web"]);
     assert_eq!(judged(&window, &sick).scores.keys().map(|s| &**s).collect::<Vec<_>>(), ["cart"]);
+}
+
+#[test]
+fn the_same_call_without_an_answer_is_the_doing_of_who_fell_silent() {
+    let (begin, end) = (event(Event::BEGIN, None), event(Event::END, None));
+    let unanswered = event("add", None);
+    let path = [("web", begin, unanswered.clone()), ("web", unanswered, end)];
+    let window: Vec<_> = (20..25).map(|at| slice(at, &[(&path, 20)])).collect();
+    let silent = Silent::from([((Arc::from("web"), Arc::from("cart")), 100.0)]);
+    let charged = |silent: &Silent| {
+        let found = judged_with(&window, &BTreeSet::new(), silent);
+        found.scores.keys().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!((charged(&Silent::new()), charged(&silent)), (vec!["web".to_owned()], vec!["cart".to_owned()]));
 }
 
 #[test]

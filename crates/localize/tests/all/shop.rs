@@ -71,6 +71,9 @@ pub(crate) fn slice(names: &Names, at: u64, traces: u64, fault: Fault) -> (Spect
             counts.critical += 256;
             counts.critical_ns += u128::from(nanos);
             counts.client.record(nanos, 1);
+            if kind != EdgeKind::Virtual {
+                counts.server.record(nanos, 256);
+            }
         };
         let below = cart_self + db_gap + db_self;
         let total = web_self + cart_gap + below + ads_gap + ads_self;

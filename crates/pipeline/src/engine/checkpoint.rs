@@ -31,7 +31,7 @@ use crate::service::Checkpoint;
 use crate::stats::NodeStats;
 
 const MAGIC: &[u8; 7] = b"BTSLICE";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const HEADER: usize = MAGIC.len() + 1 + 8 + 8 + 4;
 const EXTENSION: &str = "slice";
 /// Slices that wait for the disk before others are left out.

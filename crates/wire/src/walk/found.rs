@@ -178,12 +178,16 @@ impl Found {
         interner.intern(SymbolKind::Peer, database.unwrap_or_default())
     }
 
-    /// `server.address`, else the host in Envoy's `outbound|9080||reviews.default.svc.cluster.local`.
+    /// `server.address`, else the host in Envoy's `outbound|9080||reviews.default.svc.cluster.local`, else the host of
+    /// the URL: what a proxy connects to is nearer to the truth than what it was asked for.
     fn server<'a>(&self, raw: &'a [u8]) -> Option<&'a [u8]> {
-        self.first_text(&[Known::ServerAddress, Known::NetPeerName], raw).or_else(|| {
+        let named = self.first_text(&[Known::ServerAddress, Known::NetPeerName, Known::PeerHostname], raw);
+        let cluster = || {
             let cluster = self.first_text(&[Known::UpstreamClusterName, Known::UpstreamCluster], raw)?;
             cluster.rsplit(|&byte| byte == b'|').find(|part| !part.is_empty())
-        })
+        };
+        let url = || self.first_text(&[Known::UrlFull, Known::HttpUrl], raw).and_then(host);
+        named.or_else(cluster).or_else(url)
     }
 
     /// Puts `network.peer.address:port` into the scratch space, if there is an address.
@@ -267,6 +271,21 @@ const PEER: u64 = range(Known::ServicePeerName, Known::PeerAddress)
     | bits(&[Known::DbNamespace, Known::DbName, Known::MessagingDestinationName, Known::MessagingDestination]);
 const RESEND: u64 = range(Known::HttpRequestResendCount, Known::HttpRetryCount);
 const EVIDENCE: u64 = range(Known::HttpResponseStatusCode, Known::GrpcStatusCode) | bits(&[Known::ErrorType]);
+
+/// The host of an absolute URL, without user and port; none for a path.
+fn host(url: &[u8]) -> Option<&[u8]> {
+    let scheme = url.windows(3).take(12).position(|three| three == b"://")?;
+    let rest = &url[scheme + 3..];
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let authority = &rest[..end];
+    let start = authority.iter().rposition(|&byte| byte == b'@').map_or(0, |at| at + 1);
+    let host = &authority[start..];
+    let host = match host.iter().position(|&byte| byte == b']') {
+        Some(bracket) => &host[..=bracket],
+        None => host.split(|&byte| byte == b':').next()?,
+    };
+    (!host.is_empty()).then_some(host)
+}
 
 fn join(out: &mut Vec<u8>, head: &[u8], separator: u8, tail: &[u8]) {
     out.clear();

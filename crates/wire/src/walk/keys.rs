@@ -17,8 +17,11 @@ pub(crate) enum Known {
     PeerService,
     ServerAddress,
     NetPeerName,
+    PeerHostname,
     UpstreamClusterName,
     UpstreamCluster,
+    UrlFull,
+    HttpUrl,
     NetworkPeerAddress,
     NetSockPeerAddr,
     NetPeerIp,
@@ -57,7 +60,7 @@ pub(crate) enum Known {
 }
 
 /// The names. Order is that of [`Known`].
-pub(crate) const NAMES: [(&str, Known); 48] = [
+pub(crate) const NAMES: [(&str, Known); 51] = [
     ("code.function.name", Known::CodeFunctionName),
     ("code.function", Known::CodeFunction),
     ("code.namespace", Known::CodeNamespace),
@@ -69,8 +72,11 @@ pub(crate) const NAMES: [(&str, Known); 48] = [
     ("peer.service", Known::PeerService),
     ("server.address", Known::ServerAddress),
     ("net.peer.name", Known::NetPeerName),
+    ("peer.hostname", Known::PeerHostname),
     ("upstream_cluster.name", Known::UpstreamClusterName),
     ("upstream_cluster", Known::UpstreamCluster),
+    ("url.full", Known::UrlFull),
+    ("http.url", Known::HttpUrl),
     ("network.peer.address", Known::NetworkPeerAddress),
     ("net.sock.peer.addr", Known::NetSockPeerAddr),
     ("net.peer.ip", Known::NetPeerIp),

@@ -23,6 +23,9 @@ pub(crate) const KEYS: &[&str] = &[
     "peer.service",
     "server.address",
     "net.peer.name",
+    "peer.hostname",
+    "url.full",
+    "http.url",
     "network.peer.address",
     "network.peer.port",
     "db.namespace",
@@ -51,7 +54,7 @@ pub(crate) const RESOURCE_KEYS: &[&str] =
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
-        4 => select(vec!["", "a", "cart", "UO,URX", "UT", "503", "14", "UNAVAILABLE", "größe"]).prop_map(String::from),
+        4 => select(vec!["", "a", "cart", "UO,URX", "UT", "503", "14", "UNAVAILABLE", "größe", "http://u:p@cart:8080/x?y"]).prop_map(String::from),
         1 => "[a-z]{0,200}",
     ]
 }

@@ -134,7 +134,17 @@ fn grpc(attributes: &Attributes<'_>, key: &str) -> Option<i64> {
 
 fn peer(attributes: &Attributes<'_>, outgoing: bool) -> String {
     let named = attributes.text(&["messaging.destination.name", "service.peer.name", "peer.service"]);
-    let server = || if outgoing { attributes.text(&["server.address", "net.peer.name"]) } else { None };
+    let host = |url: String| {
+        let rest = url.split_once("://").filter(|(scheme, _)| scheme.len() < 12)?.1;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let host = authority.rsplit('@').next()?.split(':').next()?;
+        (!host.is_empty()).then(|| host.to_owned())
+    };
+    let server = || {
+        let named = attributes.text(&["server.address", "net.peer.name", "peer.hostname"]);
+        let server = named.or_else(|| attributes.text(&["url.full", "http.url"]).and_then(host));
+        server.filter(|_| outgoing)
+    };
     let address = || {
         let address = attributes.text(&["network.peer.address"]).filter(|_| outgoing)?;
         let port = attributes.number(&["network.peer.port"]).filter(|port| (0..65536).contains(port));
