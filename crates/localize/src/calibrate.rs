@@ -21,7 +21,7 @@ use backtrail_model::Slice;
 use backtrail_model::verdict::{Confidence, Suspect};
 
 use crate::blocks::{CUTS, Stretch};
-use crate::errors::{self, ErrorFinding};
+use crate::errors::{self, ErrorFinding, Errors};
 use crate::judge::{Case, Kind, Options, Slices};
 use crate::latency::{self, Finding, sick_edges};
 use crate::resource::{self, Scrapes};
@@ -82,6 +82,7 @@ impl Quiet {
         let found = Found {
             latency: &case.latency.findings,
             errors: &case.errors.findings,
+            lost: Some(&case.errors),
             regions: &case.structure.regions,
             resources: &sick.map(|finding| (&finding.service, finding.z)).collect::<Vec<_>>(),
             traces: case.window.traces,
@@ -140,6 +141,7 @@ impl<'a> Past<'a> {
         let found = Found {
             latency: &latency,
             errors: &errors,
+            lost: None,
             regions: &regions,
             resources: &if has(Kind::Resources) { resource::sick(scrapes, within) } else { Vec::new() },
             traces: (0..table.traces.len()).filter(|&cell| is_window(cell)).map(|cell| table.traces[cell]).sum(),
@@ -158,6 +160,9 @@ impl<'a> Past<'a> {
 struct Found<'a> {
     latency: &'a [Finding],
     errors: &'a [ErrorFinding],
+    /// Where failed calls went that only their callers saw. Not asked of quiet stretches, where the greatest of all
+    /// services is wanted: a callee is not charged with more than its caller.
+    lost: Option<&'a Errors>,
     regions: &'a BTreeMap<Region, f64>,
     /// Service and `z` of each sick series.
     resources: &'a [(&'a Arc<str>, f64)],
@@ -178,6 +183,9 @@ impl<'a> Found<'a> {
         }
         for finding in self.errors {
             all.entry(&finding.service).or_default()[1] += finding.excess / traces;
+            for (callee, share) in self.lost.into_iter().flat_map(|errors| errors.lost_by(&finding.service)) {
+                all.entry(callee).or_default()[1] += finding.excess * share / traces;
+            }
         }
         for (region, weight) in self.regions {
             all.entry(&region.service).or_default()[2] += weight / traces;

@@ -55,6 +55,16 @@ pub struct Errors {
     pub silent: Silent,
 }
 
+impl Errors {
+    /// The callees that errors of this caller are charged to, and their shares in them, 0 to 1.
+    pub(crate) fn lost_by(&self, caller: &Arc<str>) -> impl Iterator<Item = (&Arc<str>, f64)> {
+        let lost = self.unexplained.get(caller);
+        let all: f64 = lost.into_iter().flatten().map(|(_, calls)| calls).sum();
+        let errors = self.origins.get(caller).copied().unwrap_or(0.0).max(all);
+        lost.into_iter().flatten().map(move |(callee, calls)| (callee, calls / errors))
+    }
+}
+
 /// (executions, errors).
 type Sums = (f64, f64);
 

@@ -65,6 +65,7 @@ fn a_callee_that_used_to_answer_and_falls_silent_is_charged_and_its_caller_is_no
         assert_eq!(pessimistic_rank(&judgement.errors.scores, other), None, "{:?}", judgement.errors.scores);
     }
     assert!(judgement.evidence.iter().any(|evidence| evidence.says.contains("got no answer")));
+    assert_eq!(judgement.confidence.level, "high", "{:?}", judgement.confidence);
     assert!(judgement.limits.iter().any(|limit| limit.contains("not instrumented") && limit.contains("db")));
 }
 
