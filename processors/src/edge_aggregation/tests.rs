@@ -71,6 +71,26 @@ fn a_call_has_both_durations_and_its_share_of_the_critical_path() {
     assert_eq!(slice.edges.len(), 2);
 }
 
+#[test]
+fn who_answers_under_a_name_is_remembered_and_who_does_not_is_called_by_it() {
+    let named = |id, start, peer| Span { peer, ..client(id, start, 500) };
+    let slice = close(&[
+        root(),
+        named(2, 100, "cart.shop.svc"),
+        cart(3, 2, 200, 300),
+        named(4, 700, "cart"),
+        cart(5, 4, 800, 300),
+        named(6, 1300, "cart.shop.svc"),
+    ]);
+    let peers: Vec<_> = slice.peers.iter().map(|(peer, services)| (&**peer, services.len())).collect();
+    assert_eq!(peers, [("cart.shop.svc", 1)], "a service's own name needs no word");
+    assert!(slice.peers["cart.shop.svc"].contains("cart"));
+    assert_eq!(edge(&slice, "shop", "cart.shop.svc", "call", EdgeKind::Virtual).calls, ONE);
+    let mut merged = EdgeSlice::new(slice.slice);
+    merged.merge(&slice);
+    assert_eq!(merged.peers, slice.peers);
+}
+
 /// A span's message that holds links only: (number of the test trace, span id).
 fn links(to: &[(u64, u64)]) -> &'static [u8] {
     let mut raw = Vec::new();
