@@ -236,7 +236,7 @@ fn a_loop_of_go_gets_jitter_and_bounds_behind_the_services_own_flags() {
     for line in [
         "+\tspreadOut, sentAgain := spreading.begins(ctx, c), 0",
         "+\t\t\tif spreadOut && !spreading.allows(sentAgain) {",
-        "+\t\t\ttime.Sleep(spreading.pause(spreadOut, sentAgain, 20 * time.Millisecond))",
+        "+\t\t\ttime.Sleep(spreading.pause(spreadOut, sentAgain, 20*time.Millisecond))",
         "+\treturn c.flags.Bool(backoffFlag, false)",
         "+\tspans.FromContext(ctx).SetAttribute(\"feature_flag.key\", backoffFlag)",
     ] {

@@ -68,7 +68,7 @@ pub(crate) struct Needs {
     /// More time for a callee that is as fast as ever.
     pub(crate) patience: bool,
     /// Names of exceptions and quoted texts in the error.
-    marks: BTreeSet<String>,
+    pub(crate) marks: BTreeSet<String>,
 }
 
 /// Lines that a change removed and added, of files that are no tests.

@@ -174,7 +174,8 @@ mod tests {
             }).collect();
             let (found, factor) = odd_one(&named).expect("one contradicts the others");
             prop_assert_eq!(found.setting.name(), format!("k{odd}"));
-            prop_assert!((factor - if seconds { 1000.0 } else { 1.0 }).abs() < 1e-9);
+            let wanted = if seconds { 1000.0 } else { 1.0 };
+            prop_assert!((factor - wanted).abs() < 1e-9);
         }
     }
 }

@@ -200,6 +200,8 @@ fn edited(
     let guard = "if spreadOut && !spreading.allows(sentAgain) {\n    break\n}\n";
     edits.insert(start, dressed(indent, guard));
     let (delay, bytes) = &retry.delay;
+    // As gofmt writes a product among arguments.
+    let delay = delay.replace(" * ", "*");
     edits.replace(bytes.clone(), format!("spreading.pause(spreadOut, sentAgain, {delay})"));
     edits.insert(next_line(text, retry.pause.end), format!("{indent}sentAgain++\n"));
     edits.insert(behind(target), format!("\n{}", dressed("", &helper(target, instruments, values))));
