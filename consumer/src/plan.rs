@@ -21,7 +21,6 @@ mod retries;
 mod revert;
 mod timeout;
 mod units;
-mod untangle;
 
 use crate::candidate::{Draft, FileEdit, LeftOut, Proposal};
 use crate::context::Context;

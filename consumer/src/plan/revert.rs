@@ -6,12 +6,11 @@ use std::collections::BTreeSet;
 use backtrail_code::{Language, changed_functions, is_trivial, parse};
 use backtrail_model::patch_request::RecentChange;
 use backtrail_policy::{FileKind, kind_of};
-use backtrail_sandbox::git::{Diff, Edit, Revert, Status};
+use backtrail_sandbox::git::Revert;
 
 use super::Found;
 use super::loops::{calls, for_each};
 use super::needs::{Lines, Needs, keeps};
-use super::untangle::without;
 use crate::candidate::{Draft, FileEdit, Kind, Mechanism, Origin, Proposal};
 use crate::context::{Context, Suspect};
 
@@ -59,15 +58,21 @@ fn consider(context: &Context, change: &RecentChange) -> Result<(usize, Draft), 
     if taken.is_empty() {
         return Err(format!("it changed {touched}, but it took nothing away that the failure lacks"));
     }
-    let (edits, entangled) = match context.mirror.revert_tree(&commit, &context.commit).map_err(said)? {
+    let edits = match context.mirror.revert_tree(&commit, &context.commit).map_err(said)? {
         Revert::Clean { edits, .. } if edits.is_empty() => return Err("it is taken back already".into()),
-        Revert::Clean { edits, .. } => (named(edits)?, false),
+        Revert::Clean { edits, .. } => edits,
         Revert::Conflict { paths } => {
             let paths: Vec<String> = paths.iter().map(ToString::to_string).collect();
-            let edits = untangled(context, parent, &commit, &diff);
-            (edits.ok_or_else(|| format!("later changes of {} stand in the way", paths.join(", ")))?, true)
+            return Err(format!("later changes of {} stand in the way", paths.join(", ")));
         }
     };
+    let edits: Vec<FileEdit> = edits
+        .into_iter()
+        .map(|edit| {
+            let path = String::from_utf8(edit.path.as_bytes().to_vec()).map_err(|_| "a path is no text".to_owned())?;
+            Ok(FileEdit { path, content: edit.after })
+        })
+        .collect::<Result<_, String>>()?;
     let log = context.mirror.log(&commit, None, None, 1).map_err(said)?;
     let (subject, author) = log
         .first()
@@ -77,7 +82,7 @@ fn consider(context: &Context, change: &RecentChange) -> Result<(usize, Draft), 
         tier: 0,
         kind: Kind::Revert,
         origin: Origin::Recipe,
-        title: format!("Revert \"{subject}\"{}", if entangled { ", keeping what came later" } else { "" }),
+        title: format!("Revert \"{subject}\""),
         why: std::iter::once(format!("{} changed {touched}", short(&commit))).chain(taken.iter().cloned()).collect(),
         computation: Vec::new(),
         mechanism: mechanism(context),
@@ -88,33 +93,6 @@ fn consider(context: &Context, change: &RecentChange) -> Result<(usize, Draft), 
         tests: Vec::new(),
     };
     Ok((taken.len(), Draft { proposal, edits }))
-}
-
-fn named(edits: Vec<Edit>) -> Result<Vec<FileEdit>, String> {
-    let edit = |edit: Edit| {
-        let path = String::from_utf8(edit.path.as_bytes().to_vec()).map_err(|_| "a path is no text".to_owned())?;
-        Ok(FileEdit { path, content: edit.after })
-    };
-    edits.into_iter().map(edit).collect()
-}
-
-/// The change taken back where lines of it were changed again: each file by its tokens.
-fn untangled(context: &Context, parent: &str, commit: &str, diff: &Diff) -> Option<Vec<FileEdit>> {
-    let mut edits = Vec::new();
-    for file in &diff.files {
-        // A file that came, went or moved with the change is not taken apart.
-        if file.status != Status::Modified {
-            return None;
-        }
-        let path = file.path.to_string();
-        let at = |commit: &str| context.text_at(commit, &path);
-        let (before, after, now) = (at(parent)?, at(commit)?, at(&context.commit)?);
-        let content = without(&before, &after, &now)?;
-        if content != now {
-            edits.push(FileEdit { path, content: Some(content.into_bytes()) });
-        }
-    }
-    (!edits.is_empty()).then_some(edits)
 }
 
 fn mechanism(context: &Context) -> Mechanism {

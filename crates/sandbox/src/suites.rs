@@ -173,6 +173,7 @@ impl Suite {
                 let name = self.argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
                 let mut plan = by_exit_code(dir, self.argv.clone(), &name, only)?;
                 python::resolve(&mut plan);
+                cargo::resolve(dir, cache, &mut plan)?;
                 Ok(plan)
             }
         }
