@@ -81,7 +81,7 @@ CREATE INDEX artifact_remediation ON artifact (remediation);
 /// What version 3 changed: an incident may have several suspect services, each with a remediation of its own.
 const BY_SERVICE: &str = "
 DROP INDEX IF EXISTS one_active_an_incident;
-CREATE UNIQUE INDEX one_active_a_service ON remediation (incident, service) WHERE active = 1;
+CREATE UNIQUE INDEX IF NOT EXISTS one_active_a_service ON remediation (incident, service) WHERE active = 1;
 ";
 
 /// The database and the folder that it lies in.
