@@ -1,9 +1,10 @@
 //! Admission: what a new event means for the remediations that there are.
 //!
-//! An incident has at most one active remediation, and a newer revision of it is the better one (a full snapshot, the
-//! last wins). So a newer revision takes the place of a request that nothing was done for yet (*merged*) or ends the
-//! remediation that it finds (*superseded*); an older one is ignored and counted. "Newer" is by revision, then by event
-//! id: events may come in any order and any number of times, and the same remediation is left.
+//! A service has at most one active remediation in an incident, and a newer revision of it is the better one (a full
+//! snapshot, the last wins). An incident that suspects several services has one for each. So a newer revision takes the
+//! place of a request that nothing was done for yet (*merged*) or ends the remediation that it finds (*superseded*); an
+//! older one is ignored and counted. "Newer" is by revision, then by event id: events may come in any order and any number
+//! of times, and the same remediations are left.
 
 use backtrail_model::incident::Status;
 use backtrail_model::patch_request::PatchRequest;
@@ -36,14 +37,14 @@ fn admit_request(tx: &Tx<'_>, lease: &Lease, request: &PatchRequest, now: UnixNa
         service: suspect.entity.service.clone(),
         revision: suspect.revision,
     };
-    if let Some(newest) = tx.newest(&request.incident)?
+    if let Some(newest) = tx.newest(&request.incident, &request.service)?
         && (newest.revision, &newest.event_id) >= (request.revision, &request.event_id)
     {
         tx.count("older_revision")?;
         return tx.settle(lease);
     }
     let incident = request.incident.clone();
-    match tx.active(&incident)? {
+    match tx.active(&incident, &request.service)? {
         Some(active) if active.state == State::Received.name() => merge(tx, lease, &active, request, now)?,
         Some(active) => {
             let step = Step::Superseded { by: request.event_id.clone(), revision: request.revision };
@@ -76,10 +77,12 @@ fn admit_standing(tx: &Tx<'_>, standing: &Standing, now: UnixNano) -> Result<(),
     resolve(tx, &standing.incident_key, standing.revision, now)
 }
 
-/// Ends the active remediation of an incident that is over, if its request is older than that. A request of the very
+/// Ends the active remediations of an incident that is over, if their requests are older than that. A request of the very
 /// revision that resolves was made in the knowledge of it: the symptom is over, the cause is to be repaired.
 fn resolve(tx: &Tx<'_>, incident: &str, revision: u64, now: UnixNano) -> Result<(), Error> {
-    let Some(active) = tx.active(incident)?.filter(|active| active.revision < revision) else { return Ok(()) };
-    tx.append(&tx.seize(&active.event_id, now)?, &active.id, &Step::Resolved { revision }, now)?;
-    tx.count("resolved")
+    for active in tx.all_active(incident)?.into_iter().filter(|active| active.revision < revision) {
+        tx.append(&tx.seize(&active.event_id, now)?, &active.id, &Step::Resolved { revision }, now)?;
+        tx.count("resolved")?;
+    }
+    Ok(())
 }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::impact::Impact;
+use crate::workshop::Coverage;
+
 /// What kind of change a candidate is, in order of risk.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -124,6 +127,9 @@ pub struct Candidate {
     pub lines: u64,
     /// SHA-256 of its diff, hex: the artifact of that digest.
     pub diff: String,
+    /// What it reaches; nothing in journals from before it was computed.
+    #[serde(default, skip_serializing_if = "Impact::is_empty")]
+    pub impact: Impact,
 }
 
 /// Something that a recipe looked for and did not find, or found and left alone.
@@ -160,6 +166,9 @@ pub struct Proof {
     pub policy: String,
     /// SHA-256 of what the policy was asked about, hex: an artifact.
     pub policy_input: String,
+    /// Whether tests run the changed lines; nothing in journals from before it was measured.
+    #[serde(default, skip_serializing_if = "Coverage::is_empty")]
+    pub coverage: Coverage,
 }
 
 /// Test results.

@@ -121,13 +121,13 @@ impl Context {
     /// Whether the files of the suspect name something, such as a setting.
     pub fn suspect_mentions(&self, name: &str) -> bool {
         let files: BTreeSet<&str> = self.suspects.iter().map(|suspect| suspect.path.as_str()).collect();
-        files.iter().filter_map(|path| self.sources.get(*path)).any(|parsed| has_word(parsed.text(), name))
+        files.iter().filter_map(|path| self.sources.get(*path)).any(|parsed| names(parsed.text(), name))
     }
 
     /// Whether any code of the service that is no test names something.
     pub fn code_mentions(&self, name: &str) -> bool {
         let mut code = self.sources.iter().filter(|(path, _)| kind_of(path) == FileKind::Source);
-        code.any(|(_, parsed)| has_word(parsed.text(), name))
+        code.any(|(_, parsed)| names(parsed.text(), name))
     }
 
     /// For the journal.
@@ -290,9 +290,37 @@ pub(crate) fn has_word(text: &str, name: &str) -> bool {
         })
 }
 
+/// Whether a text has a name in any of the usual cases: `maxPoolSize` for `max-pool-size`. Of a long name in capitals the
+/// first word may be missing, which is how libraries for environment variables take a prefix.
+pub(crate) fn names(text: &str, name: &str) -> bool {
+    if has_word(text, name) {
+        return true;
+    }
+    let plain = |text: &str| -> String { text.chars().filter(char::is_ascii_alphanumeric).collect::<String>() };
+    let wanted = plain(name).to_lowercase();
+    let without_prefix = name
+        .split_once('_')
+        .filter(|(_, rest)| rest.contains('_') && name.chars().all(|c| !c.is_lowercase()))
+        .map(|(_, rest)| plain(rest).to_lowercase());
+    // One word says too little to be looked for in other cases.
+    let compound = name.chars().any(|c| !c.is_alphanumeric()) || name.chars().skip(1).any(char::is_uppercase);
+    compound
+        && text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).any(|token| {
+            let token = plain(token).to_lowercase();
+            token == wanted || without_prefix.as_ref().is_some_and(|rest| token == *rest)
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_found_in_the_cases_of_other_languages() {
+        assert!(names("int maximumPoolSize;", "maximum-pool-size") && names("pool_size: int = 5", "SHOP_POOL_SIZE"));
+        assert!(names("env.PRICES_TIMEOUT_MS", "PRICES_TIMEOUT_MS") && names("MaxRetries int", "max_retries"));
+        assert!(!names("int poolSize;", "size") && !names("timeout", "TAX_TIMEOUT") && !names("my_pool", "pool"));
+    }
 
     #[test]
     fn a_word_is_found_whole() {

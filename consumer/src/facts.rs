@@ -26,7 +26,7 @@ pub struct Changed<'a> {
 
 impl Changed<'_> {
     /// Lines that the patch adds, with their numbers. A line that moved within the file is none.
-    fn added_lines(&self) -> Vec<(u64, &str)> {
+    pub(crate) fn added_lines(&self) -> Vec<(u64, &str)> {
         let mut before: Vec<&str> = self.before.as_deref().unwrap_or_default().lines().collect();
         before.sort_unstable();
         let lines = self.after.as_deref().unwrap_or_default().lines().enumerate();
@@ -44,8 +44,13 @@ impl Changed<'_> {
         Some((parse(&self.before)?, parse(&self.after)?))
     }
 
-    fn kind(&self) -> FileKind {
+    pub(crate) fn kind(&self) -> FileKind {
         kind_of(&self.path)
+    }
+
+    /// Whether it was a contract under the name that it had.
+    pub(crate) fn was_contract(&self) -> bool {
+        kind_of(&self.change.old_path.to_string()) == FileKind::Contract
     }
 }
 
@@ -349,11 +354,14 @@ pub fn observability(proposal: &Proposal, required: &[String], changed: &[Change
     let (mut attributes, mut counters, mut fields) = (BTreeSet::new(), 0, 0);
     for file in changed.iter().filter(|file| file.kind() == FileKind::Source) {
         for (_, line) in file.added_lines() {
-            if ["set_attribute(", "SetAttributes(", "setAttribute(", "SetTag("].iter().any(|call| line.contains(call)) {
+            if ["set_attribute(", "SetAttributes(", "SetAttribute(", "attribute.String(", "setAttribute(", "SetTag("]
+                .iter()
+                .any(|call| line.contains(call))
+            {
                 attributes.extend(quoted(line));
             }
             counters += u64::from(
-                [".add(", ".Add(", "create_counter(", "Int64Counter("].iter().any(|call| line.contains(call)),
+                [".add(", ".Add(", ".Inc(", "create_counter(", "Int64Counter("].iter().any(|call| line.contains(call)),
             );
             fields +=
                 u64::from(["extra=", "slog.", "logger.info({", "log.With("].iter().any(|call| line.contains(call)));

@@ -3,7 +3,7 @@
 //! In reading order: [`event`] is what comes in and [`intake`] where from; [`store`] keeps it (inbox with leases, dead
 //! letters, journal, artifacts); [`journal`], [`step`] and [`state`] say what a remediation is; [`admit`] turns events into
 //! remediations and [`triage`] maps them to code; [`context`] reads that code, [`plan`] makes candidates of it ([`candidate`];
-//! [`settings`] edits configuration), [`workshop`] applies and proves them on [`facts`] that the policy decides on; an
+//! [`settings`] edits configuration, [`impact`] is what one reaches), [`workshop`] applies and proves them on [`facts`] that the policy decides on; an
 //! [`approval`] opens the gate; [`work`] drives all of it and survives a kill at any instant; [`evidence`] and [`report`] are
 //! what remains. [`history`] makes repositories out of folders, for demo and cases.
 
@@ -13,12 +13,14 @@ pub mod candidate;
 mod cli;
 mod commands;
 pub mod context;
+mod contracts;
 pub mod crash;
 mod error;
 pub mod event;
 pub mod evidence;
 pub mod facts;
 pub mod history;
+pub mod impact;
 pub mod intake;
 pub mod journal;
 pub mod ownership;

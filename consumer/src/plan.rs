@@ -2,13 +2,18 @@
 //! has none. The same facts give the same plan.
 
 mod backoff;
+mod code;
 mod deadline;
 mod flags_file;
+mod golang;
 mod llm;
 mod load;
+mod loops;
 mod needs;
 mod place;
 mod pool;
+#[cfg(test)]
+mod property;
 mod python;
 mod release;
 mod restore;
@@ -34,13 +39,14 @@ struct Recipe {
 }
 
 /// All recipes in the order in which their candidates are tried: what was there before, then settings, then code.
-const RECIPES: [Recipe; 11] = [
+const RECIPES: [Recipe; 12] = [
     Recipe { name: "revert", plan: revert::revert },
     Recipe { name: "release_first", plan: release::first },
     Recipe { name: "flag", plan: restore::flag },
     Recipe { name: "retry_budget", plan: retries::budget },
     Recipe { name: "retry_count", plan: retries::count },
     Recipe { name: "timeout_within_deadline", plan: timeout::within_deadline },
+    Recipe { name: "timeout_unset", plan: deadline::unset },
     Recipe { name: "pool_size", plan: pool::size },
     Recipe { name: "unit_slip", plan: units::slip },
     Recipe { name: "restore_setting", plan: restore::setting },
@@ -75,6 +81,12 @@ pub fn plan(context: &Context) -> (Vec<Draft>, Vec<LeftOut>) {
         }
     }
     (drafts, left_out)
+}
+
+/// The last of a setting's keys that is a name: what code would read.
+pub fn last_name(keys: &[String]) -> &str {
+    let name = keys.iter().rev().find(|key| !key.chars().all(|c| c.is_ascii_digit()));
+    name.map_or("", String::as_str)
 }
 
 /// The draft that changes one setting.

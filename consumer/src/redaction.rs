@@ -110,7 +110,11 @@ fn candidate(redactor: &Redactor, mut candidate: Candidate) -> Candidate {
     {
         clean(said);
     }
-    for said in proposal.why.iter_mut().chain(&mut proposal.computation) {
+    let impact = &mut candidate.impact;
+    let reached = impact.functions.iter_mut().chain(&mut impact.callers).chain(&mut impact.endpoints);
+    let reached = reached.chain(&mut impact.tests).chain(&mut impact.slos).chain(&mut impact.traffic);
+    let said = proposal.why.iter_mut().chain(&mut proposal.computation).chain(&mut impact.unknown);
+    for said in said.chain(reached) {
         clean(said);
     }
     candidate

@@ -28,6 +28,8 @@ pub enum Format {
     Properties,
     /// `KEY=value`, as shells and docker read it.
     Env,
+    /// Sections of `key = value`, as Python's `configparser` reads it.
+    Ini,
 }
 
 impl Format {
@@ -50,6 +52,7 @@ impl Format {
             "toml" => Self::Toml,
             "properties" => Self::Properties,
             "env" => Self::Env,
+            "ini" | "cfg" | "conf" => Self::Ini,
             _ => return None,
         })
     }
@@ -113,6 +116,7 @@ pub fn read(format: Format, text: &str) -> Result<Vec<Setting>, Unusable> {
         Format::Toml => toml::read(text)?,
         Format::Properties => lines::properties(text),
         Format::Env => lines::env(text),
+        Format::Ini => lines::ini(text),
     };
     if settings.len() > MOST_SETTINGS {
         return Err(Unusable::TooLarge(format!("{} settings", settings.len())));
@@ -193,8 +197,35 @@ mod tests {
             names(Format::Properties, properties)[..2],
             [one("spring.pool.size", "5", 3), one("url", "jdbc:x", 4)]
         );
+        let ini = "; c\n[pool]\nsize = 5 ; d\n[retry]\nmax: 3\n  4\n";
+        assert_eq!(names(Format::Ini, ini), [one("pool.size", "5", 3)], "a value of two lines is passed over");
         let env = "export POOL=5\n#X=1\nURL='a b' # c\n";
         assert_eq!(names(Format::Env, env), [one("POOL", "5", 1), one("URL", "a b", 3)]);
+    }
+
+    #[test]
+    fn variables_of_containers_are_settings_by_their_names() {
+        let pods = "env:\n  - name: POOL_SIZE\n    value: \"5\"\n  - {name: HOST, value: b}\n  - name: KEY\n    valueFrom: x\n";
+        let wanted = [
+            one("env.0.name", "POOL_SIZE", 2),
+            one("env.0.POOL_SIZE", "5", 3),
+            one("env.1.name", "HOST", 4),
+            one("env.1.HOST", "b", 4),
+            one("env.2.name", "KEY", 5),
+            one("env.2.valueFrom", "x", 6),
+        ];
+        assert_eq!(names(Format::Yaml, pods), wanted);
+        let compose = "environment:\n  - POOL_SIZE=5\n  - \"HOST=b\"\n  - just text\n";
+        let wanted = [
+            one("environment.0.POOL_SIZE", "5", 2),
+            one("environment.1.HOST", "b", 3),
+            one("environment.2", "just text", 4),
+        ];
+        assert_eq!(names(Format::Yaml, compose), wanted);
+        let changed = set(Format::Yaml, pods, &["env", "0", "POOL_SIZE"], "9").expect("changed");
+        assert_eq!(changed, pods.replace("\"5\"", "\"9\""));
+        let changed = set(Format::Yaml, compose, &["environment", "0", "POOL_SIZE"], "9").expect("changed");
+        assert_eq!(changed, compose.replace("=5", "=9"));
     }
 
     #[test]
@@ -225,7 +256,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_reading_panic(text in "(?s).{0,200}") {
-            for format in [Format::Yaml, Format::Json, Format::Toml, Format::Properties, Format::Env] {
+            for format in [Format::Yaml, Format::Json, Format::Toml, Format::Properties, Format::Env, Format::Ini] {
                 let settings = read(format, &text).unwrap_or_default();
                 prop_assert!(settings.iter().all(|setting| text.get(setting.range.clone()).is_some()));
             }

@@ -276,8 +276,10 @@ pub(crate) mod tests {
     use crate::approval::Approval;
     use crate::candidate::{Counts, Kind, Mechanism, Origin, Proof, Proposal};
     use crate::evidence::Envelope;
+    use crate::impact::Impact;
     use crate::step::Read;
     use crate::triage::Missing;
+    use crate::workshop::Coverage;
 
     pub(crate) fn a_request(event: &str, revision: u64) -> Request {
         let (event_id, digest) = (event.into(), "d".into());
@@ -312,7 +314,14 @@ pub(crate) mod tests {
             flag: String::new(),
             tests: Vec::new(),
         };
-        Candidate { id: id.into(), proposal, files: vec!["a.py".into()], lines: 2, diff: format!("diff of {id}") }
+        Candidate {
+            id: id.into(),
+            proposal,
+            files: vec!["a.py".into()],
+            lines: 2,
+            diff: format!("diff of {id}"),
+            impact: Impact::default(),
+        }
     }
 
     fn proof() -> Box<Proof> {
@@ -329,6 +338,7 @@ pub(crate) mod tests {
             report: text(),
             policy: text(),
             policy_input: text(),
+            coverage: Coverage::default(),
         })
     }
 

@@ -21,7 +21,7 @@ pub use dead::{DeadLetter, MOST_LETTERS, Reason, Replayed};
 pub use inbox::{Inbox, Lease};
 pub use remediations::Row;
 
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// How long a command waits for another one's transaction.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,7 +51,6 @@ CREATE TABLE remediation (
     entries  INTEGER NOT NULL,
     head     BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX one_active_an_incident ON remediation (incident) WHERE active = 1;
 CREATE INDEX remediation_incident ON remediation (incident, revision);
 CREATE TABLE journal (
     remediation TEXT NOT NULL REFERENCES remediation (id),
@@ -79,6 +78,12 @@ CREATE TABLE artifact (digest TEXT PRIMARY KEY, remediation TEXT NOT NULL, body 
 CREATE INDEX artifact_remediation ON artifact (remediation);
 ";
 
+/// What version 3 changed: an incident may have several suspect services, each with a remediation of its own.
+const BY_SERVICE: &str = "
+DROP INDEX IF EXISTS one_active_an_incident;
+CREATE UNIQUE INDEX IF NOT EXISTS one_active_a_service ON remediation (incident, service) WHERE active = 1;
+";
+
 /// The database and the folder that it lies in.
 pub struct Store {
     db: Connection,
@@ -99,11 +104,9 @@ impl Store {
         db.pragma_update(None, "foreign_keys", true)?;
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         match tx.pragma_query_value(None, "user_version", |row| row.get(0))? {
-            0 => {
-                tx.execute_batch(SCHEMA)?;
-                tx.execute_batch(ARTIFACTS)?;
-            }
-            1 => tx.execute_batch(ARTIFACTS)?,
+            0 => [SCHEMA, ARTIFACTS, BY_SERVICE].iter().try_for_each(|sql| tx.execute_batch(sql))?,
+            1 => [ARTIFACTS, BY_SERVICE].iter().try_for_each(|sql| tx.execute_batch(sql))?,
+            2 => tx.execute_batch(BY_SERVICE)?,
             VERSION => {}
             found => return Err(Error::Newer { found, known: VERSION }),
         }
@@ -215,7 +218,7 @@ mod tests {
         let store = Store::open(dir.path()).expect("opens");
         store.db.pragma_update(None, "user_version", VERSION + 1).expect("writable");
         drop(store);
-        assert!(matches!(Store::open(dir.path()), Err(Error::Newer { found: 3, known: 2 })));
+        assert!(matches!(Store::open(dir.path()), Err(Error::Newer { found: 4, known: 3 })));
     }
 
     #[test]
@@ -226,6 +229,22 @@ mod tests {
         drop(store);
         let mut store = Store::open(dir.path()).expect("opens");
         store.transact(|tx| tx.keep("r", b"x")).expect("there is a place for it");
+    }
+
+    #[test]
+    fn a_database_of_version_2_lets_each_service_of_an_incident_have_its_own() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path()).expect("opens");
+        let before = "DROP INDEX one_active_a_service;
+            CREATE UNIQUE INDEX one_active_an_incident ON remediation (incident) WHERE active = 1;
+            PRAGMA user_version = 2";
+        store.db.execute_batch(before).expect("writable");
+        drop(store);
+        let store = Store::open(dir.path()).expect("opens");
+        let mut query =
+            store.db.prepare("SELECT name FROM sqlite_schema WHERE name LIKE 'one_active%'").expect("a query");
+        let names: Vec<String> = query.query_map([], |row| row.get(0)).expect("rows").flatten().collect();
+        assert_eq!(names, ["one_active_a_service"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The workshop: where a candidate is made, applied, taken back, tested and judged. It works in folders that are thrown
 //! away, on commits of a mirror, and changes nothing that anybody else sees.
 
+mod coverage;
 mod prove;
 
 use std::cell::RefCell;
@@ -17,12 +18,14 @@ use backtrail_sandbox::{Error as SandboxError, Limits, Sandbox, TreePath};
 
 use crate::candidate::{Candidate, Draft, Proposal};
 use crate::context::Context;
+use crate::contracts;
 use crate::error::{During, Error};
 use crate::facts::{self, Changed};
 use crate::journal::digest;
 use crate::redaction;
 use crate::triage::{Mapping, Missing};
 
+pub use coverage::Coverage;
 pub use prove::{Baseline, Evidence};
 
 /// The first argument by which this binary becomes the first process of a sandbox.
@@ -259,6 +262,7 @@ impl Workshop {
             diff: facts::diff(&applied.patch, &digest(&applied.patch), &applied.diff, &changed),
             code: facts::code(proposal, &changed, &context.sources, &self.redactor),
             tests: evidence.map(|evidence| evidence.tests(&changed)),
+            contracts: contracts::compared(&changed, &request.suspect_ref.entity.service),
             golden: backtrail_policy::Golden { assertions_added: 0 },
             observability: facts::observability(proposal, &required(proposal), &changed),
             revert_proof: evidence.map(|_| applied.revert_proof.clone()),

@@ -148,3 +148,28 @@ fn a_policy_that_says_something_else_than_it_means_is_named_before_it_is_used() 
     let output = consumer(dir, &["run", "--once", "--policy", "policy"]);
     assert_eq!(output.status.code(), Some(78), "{}", text(&output.stdout));
 }
+
+const API: &str = "openapi: 3.0.3
+info: { title: pay, version: '1' }
+paths:
+  /pay:
+    get:
+      responses:
+        '200': { description: paid, content: { application/json: { schema: { type: object, properties: { id: { type: string } } } } } }
+";
+
+#[test]
+fn a_contract_may_grow_and_what_it_loses_is_named() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (shop, _) = Shop::with_its_fault(&place.path().join("shop"));
+    shop.write("payments/openapi.yaml", API);
+    let commit = shop.commit("Say what can be asked");
+    let (id, kind) = ("id: { type: string }", ["--kind", "config", "--tests-off"]);
+    shop.write("payments/openapi.yaml", API.replace(id, "id: { type: string }, at: { type: string }"));
+    let (code, answer) = check(place.path(), &shop, &commit, &shop.patch(), &kind);
+    assert_eq!((code, &answer["reasons"]), (Some(0), &json!([])), "{answer:#}");
+    shop.write("payments/openapi.yaml", API.replace(id, "at: { type: string }"));
+    let (code, answer) = check(place.path(), &shop, &commit, &shop.patch(), &kind);
+    assert_eq!(code, Some(1));
+    assert!(says(&answer, "type.contract", "GET /pay answer 200: 'id' is gone"), "{answer:#}");
+}

@@ -10,6 +10,7 @@ mod hostile;
 mod model;
 mod patch;
 mod recipes;
+mod recipes_go;
 mod report;
 mod secrets;
 mod shop;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use backtrail_consumer::candidate::{Candidate, Draft, LeftOut};
 use backtrail_consumer::context::Context;
+use backtrail_consumer::impact::Impact;
 use backtrail_consumer::journal::digest;
 use backtrail_consumer::triage::Mapping;
-use backtrail_consumer::workshop::{SANDBOX, Workshop};
+use backtrail_consumer::workshop::{Coverage, SANDBOX, Workshop};
 use backtrail_consumer::{history, plan};
 use backtrail_model::patch_request::PatchRequest;
 use backtrail_policy::Policy;
@@ -15,22 +16,23 @@ use backtrail_sandbox::{Init, Limits, Sandbox};
 use serde_json::{Value, json};
 
 /// A repository made of a history, and a workshop beside it.
-struct Bench {
+pub(crate) struct Bench {
     dir: tempfile::TempDir,
     commit: String,
     workshop: Workshop,
 }
 
 /// What became of a candidate.
-struct Outcome {
-    draft: Draft,
-    patch: String,
-    denials: Vec<String>,
-    added: Vec<String>,
+pub(crate) struct Outcome {
+    pub(crate) draft: Draft,
+    pub(crate) patch: String,
+    pub(crate) denials: Vec<String>,
+    pub(crate) added: Vec<String>,
+    pub(crate) coverage: Option<Coverage>,
 }
 
 impl Bench {
-    fn new(history_of: &Path) -> Self {
+    pub(crate) fn new(history_of: &Path) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let commits = history::make(history_of, &dir.path().join("repository")).expect("a repository");
         let commit = commits.last().expect("one commit at least").1.clone();
@@ -41,11 +43,11 @@ impl Bench {
         Self { dir, commit, workshop }
     }
 
-    fn plan(&self, request: &PatchRequest, prefix: &str) -> (Vec<Draft>, Vec<LeftOut>) {
+    pub(crate) fn plan(&self, request: &PatchRequest, prefix: &str) -> (Vec<Draft>, Vec<LeftOut>) {
         plan::plan(&self.context(request, prefix))
     }
 
-    fn context(&self, request: &PatchRequest, prefix: &str) -> std::rc::Rc<Context> {
+    pub(crate) fn context(&self, request: &PatchRequest, prefix: &str) -> std::rc::Rc<Context> {
         let mapping = self.mapping(request, prefix);
         self.workshop.context(request, &mapping).expect("readable").expect("nothing is missing")
     }
@@ -62,7 +64,7 @@ impl Bench {
         }
     }
 
-    fn run(&self, request: &PatchRequest, prefix: &str, recipe: &str) -> Outcome {
+    pub(crate) fn run(&self, request: &PatchRequest, prefix: &str, recipe: &str) -> Outcome {
         let context = self.context(request, prefix);
         let (drafts, left_out) = plan::plan(&context);
         let draft = drafts.into_iter().find(|draft| draft.proposal.recipe == recipe);
@@ -70,7 +72,7 @@ impl Bench {
         self.try_out(&context, draft)
     }
 
-    fn try_out(&self, context: &Context, draft: Draft) -> Outcome {
+    pub(crate) fn try_out(&self, context: &Context, draft: Draft) -> Outcome {
         let made = self.workshop.make(context, &draft).expect("made");
         let candidate = Candidate {
             id: format!("{}-0", draft.proposal.recipe),
@@ -78,23 +80,25 @@ impl Bench {
             files: made.files,
             lines: made.lines,
             diff: digest(&made.patch),
+            impact: Impact::default(),
         };
         let applied = self.workshop.apply(context, &made.patch).expect("works").expect("applies");
         let owners = ["@team".to_owned()];
         let mut denials = self.workshop.screen(context, &candidate, &applied, &owners).denials();
         let patch = String::from_utf8(made.patch).expect("text");
-        let mut added = Vec::new();
+        let (mut added, mut coverage) = (Vec::new(), None);
         if denials.is_empty() {
             let evidence = self.workshop.prove(context, &applied).expect("runs");
             denials.extend(evidence.gaps());
             denials.extend(self.workshop.decide(context, &candidate, &applied, &owners, &evidence).denials());
             added = evidence.added().to_vec();
+            coverage = Some(evidence.coverage().clone());
         }
-        Outcome { draft, patch, denials, added }
+        Outcome { draft, patch, denials, added, coverage }
     }
 }
 
-fn request(service: &str, file: &str, function: &str, load: &[Value]) -> PatchRequest {
+pub(crate) fn request(service: &str, file: &str, function: &str, load: &[Value]) -> PatchRequest {
     let mut request: Value =
         serde_json::from_str(include_str!("../../exporters/tests/data/patch_request.json")).expect("a request");
     request["suspect_ref"]["entity"] =

@@ -18,10 +18,11 @@ use super::read_at_most;
 use crate::candidate::{Candidate, Counts, Kind, Mechanism, Origin, Proposal};
 use crate::cli::{ChangeKind, Check, Exit, Failure, Out};
 use crate::context::Context;
+use crate::impact::Impact;
 use crate::journal::digest;
 use crate::redaction;
 use crate::triage::Mapping;
-use crate::workshop::{Applied, Evidence, Judged, Workshop, owners};
+use crate::workshop::{Applied, Coverage, Evidence, Judged, Workshop, owners};
 
 /// Most bytes of a patch.
 const MOST_BYTES: u64 = 4 << 20;
@@ -62,6 +63,7 @@ struct Tests {
     after: Counts,
     added: Vec<String>,
     repeats: u32,
+    coverage: Coverage,
 }
 
 /// Runs the command. A patch that is refused is a problem that was found.
@@ -151,6 +153,7 @@ fn tests(evidence: &Evidence) -> Tests {
         after: evidence.after(),
         added: evidence.added().to_vec(),
         repeats: evidence.repeats(),
+        coverage: evidence.coverage().clone(),
     }
 }
 
@@ -184,7 +187,14 @@ fn candidate(args: &Check, patch: &[u8], answer: &Answer) -> Candidate {
         flag: args.flag.clone(),
         tests: Vec::new(),
     };
-    Candidate { id: RECIPE.into(), proposal, files: answer.files.clone(), lines: answer.lines, diff: digest(patch) }
+    Candidate {
+        id: RECIPE.into(),
+        proposal,
+        files: answer.files.clone(),
+        lines: answer.lines,
+        diff: digest(patch),
+        impact: Impact::default(),
+    }
 }
 
 fn mapping(args: &Check) -> Mapping {
@@ -240,6 +250,7 @@ fn print(answer: &Answer, out: &mut Out) -> std::io::Result<()> {
             tests.before.failed,
             tests.added.len()
         ))?;
+        out.line(&format!("coverage: {}", tests.coverage.says()))?;
     }
     out.line(match (answer.allowed, &answer.tests) {
         (true, Some(_)) => "allowed",

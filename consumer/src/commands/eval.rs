@@ -9,24 +9,27 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use backtrail_sandbox::git::{Mirror, Worktree};
 use backtrail_sandbox::suites::Suite;
-use backtrail_sandbox::{Limits, Sandbox};
+use backtrail_sandbox::{Limits, Sandbox, TreePath};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::now;
-use crate::candidate::Stage;
+use crate::candidate::{Candidate, Stage};
 use crate::cli::{Eval, Exit, Failure, Out};
 use crate::event::enveloped;
 use crate::evidence::Signer;
 use crate::history;
 use crate::retry::Retry;
+use crate::settings::{self, Format};
 use crate::state::{Remediation, State};
 use crate::store::Store;
 use crate::work::{Settings, Worker};
 use crate::workshop::Workshop;
 
+/// Most bytes of a flags file.
+const MOST_FLAGS: u64 = 1 << 20;
 /// Most attempts on one case: nothing in it comes and goes.
 const ATTEMPTS: u32 = 1;
 
@@ -62,8 +65,10 @@ struct Judged {
     candidate: String,
     tier: u8,
     title: String,
-    /// Whether the hidden test passes with it.
+    /// Whether the hidden test passes with it, its flag switched on.
     cures: bool,
+    /// Whether it could be judged: a flag that is in no flags file of the repository cannot be switched on.
+    judged: bool,
     /// What the hidden test said, when it fails.
     #[serde(skip_serializing_if = "String::is_empty")]
     said: String,
@@ -92,7 +97,7 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
         outcomes.push(outcome);
     }
     let cured = outcomes.iter().filter(|one| one.verified.first().is_some_and(|first| first.cures)).count();
-    let wrong = outcomes.iter().filter(|one| one.verified.iter().any(|judged| !judged.cures)).count();
+    let wrong = outcomes.iter().filter(|one| one.verified.iter().any(|one| one.judged && !one.cures)).count();
     if args.json {
         out.json(&serde_json::json!({ "cases": outcomes, "cured": cured, "wrong": wrong }))?;
     } else {
@@ -113,7 +118,11 @@ fn print(outcome: &Outcome, out: &mut Out) -> std::io::Result<()> {
         out.line(&format!("    refused  {}", refused.chars().take(300).collect::<String>()))?;
     }
     for judged in &outcome.verified {
-        let cures = if judged.cures { "cures" } else { "WRONG" };
+        let cures = match (judged.judged, judged.cures) {
+            (false, _) => "?    ",
+            (true, true) => "cures",
+            (true, false) => "WRONG",
+        };
         out.line(&format!("    {cures}  {}  tier {}  {}", judged.candidate, judged.tier, judged.title))?;
         if !judged.said.is_empty() {
             let last = judged.said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
@@ -189,6 +198,8 @@ fn judge(
         let tree = tempfile::tempdir()?;
         let mut worktree = Worktree::checkout(mirror, &commit, &tree.path().join("tree"))?.worktree;
         worktree.apply(&patch)?;
+        let proposal = &tried.candidate.proposal;
+        let judged_here = proposal.flag.is_empty() || switch_on(&mut worktree, &tried.candidate)?;
         history::copy(&folder.join("hidden"), &worktree.path().join(".hidden"))?;
         let (results, _) = Suite::given(&case.hidden).run(sandbox, worktree.path(), None, limits)?;
         let said = results.failed.iter().chain(&results.errors).map(|(_, said)| said.as_str());
@@ -198,10 +209,25 @@ fn judge(
             tier: tried.candidate.proposal.tier,
             title: tried.candidate.proposal.title.clone(),
             cures: results.green(),
+            judged: judged_here,
             said,
         });
     }
     Ok(judged)
+}
+
+/// Switches the flag of a candidate on in the flags file that it changed; false if there is none.
+fn switch_on(worktree: &mut Worktree, candidate: &Candidate) -> anyhow::Result<bool> {
+    let keys = ["flags", candidate.proposal.flag.as_str(), "defaultVariant"];
+    for file in candidate.files.iter().filter(|file| Format::of_path(file) == Some(Format::Json)) {
+        let path = TreePath::checked(file.as_bytes())?;
+        let text = String::from_utf8(worktree.read(&path, MOST_FLAGS)?)?;
+        if let Ok(on) = settings::set(Format::Json, &text, &keys, "on") {
+            worktree.write(&path, on.as_bytes())?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Puts hashes where the request names commits by their number: `@02`.

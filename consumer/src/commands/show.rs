@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{existing, one};
+use crate::candidate::Candidate;
 use crate::cli::{Exit, Failure, Out, Show};
 use crate::evidence::PUBLIC_FILE;
 use crate::journal::Chain;
@@ -51,6 +52,9 @@ fn print(id: &str, chain: &Chain, bundle: Option<&str>, error: &str, key: &str, 
         out.line(&format!("  files     {}", mapping.files.join(", ")))?;
         out.line(&format!("  functions {}", mapping.functions.join(", ")))?;
     }
+    for tried in &remediation.candidates {
+        candidate(&tried.candidate, out)?;
+    }
     out.line("  journal")?;
     for entry in &chain.entries {
         out.line(&format!("    {}  {}  {}", entry.seq, entry.at_unix_nano, entry.step.name()))?;
@@ -60,6 +64,25 @@ fn print(id: &str, chain: &Chain, bundle: Option<&str>, error: &str, key: &str, 
     }
     for line in key.lines() {
         out.line(&format!("  {line}"))?;
+    }
+    Ok(())
+}
+
+fn candidate(candidate: &Candidate, out: &mut Out) -> std::io::Result<()> {
+    let (proposal, impact) = (&candidate.proposal, &candidate.impact);
+    out.line(&format!("  candidate {}, tier {}: {}", candidate.id, proposal.tier, proposal.title))?;
+    let lists = [
+        ("changes", &impact.functions),
+        ("callers", &impact.callers),
+        ("routes", &impact.endpoints),
+        ("objectives", &impact.slos),
+        ("traffic", &impact.traffic),
+        ("not known", &impact.unknown),
+    ];
+    for (what, lines) in lists {
+        for line in lines {
+            out.line(&format!("    {what:<10} {line}"))?;
+        }
     }
     Ok(())
 }

@@ -3,13 +3,16 @@
 //! Waiting alone does not end a storm: every request still becomes as many calls, a little later. So the recipe bounds the
 //! attempts as well, each request's by their number and all requests' together by a share.
 
+mod golang;
 mod python;
 mod trial;
 
+use backtrail_code::Language;
+
 use super::Found;
+use super::code::Target;
 use super::flags_file::with_flag;
 use super::load::Storm;
-use super::python::{Instruments, Subject, Target, module_of};
 use crate::candidate::{Draft, FileEdit, Kind, Mechanism, Origin, Proposal};
 use crate::context::Context;
 
@@ -40,6 +43,20 @@ struct Values {
     burst: u64,
 }
 
+/// What a language makes of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Change {
+    /// The line of the loop, and what it does.
+    line: usize,
+    says: String,
+    /// The file with the new code.
+    content: String,
+    /// The generated file of tests, and the tests in it by their names there.
+    test_path: String,
+    test: String,
+    tests: Vec<String>,
+}
+
 /// The recipe.
 pub(super) fn jitter(context: &Context) -> Found {
     let storm = Storm::of(&context.request).ok_or("telemetry shows no repeated calls of the suspect")?;
@@ -47,22 +64,27 @@ pub(super) fn jitter(context: &Context) -> Found {
     if flag.is_empty() || !flag.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')) {
         return Err("the request names no flag that the change could stand behind".into());
     }
-    let (values, computation) = values(context, &storm, flag)?;
-    let targets = Target::all(context);
-    if targets.is_empty() {
-        return Err("no suspect is a function of Python, which is what this recipe can change".into());
-    }
+    let load = &context.request.telemetry_summary.load;
+    let suspect = &context.request.suspect_ref.entity.service;
+    let quiet = load.iter().find(|load| load.from == *suspect && load.to == storm.callee);
+    let quiet = quiet.map_or(0.0, |load| load.quiet_p95_ms);
+    let (values, computation) = values(suspect, quiet, &storm, flag)?;
     let mut why = Vec::new();
-    for target in &targets {
-        match draft(context, target, &storm, &values, &computation) {
-            Ok(draft) => return Ok(vec![draft]),
-            Err(reason) => why.push(format!("{}: {reason}", target.qualified())),
+    for language in [Language::Python, Language::Go] {
+        for target in Target::all(context, language) {
+            match draft(context, &target, &storm, &values, &computation) {
+                Ok(draft) => return Ok(vec![draft]),
+                Err(reason) => why.push(format!("{}: {reason}", target.qualified())),
+            }
         }
+    }
+    if why.is_empty() {
+        return Err("no suspect is a function of Python or Go, which is what this recipe can change".into());
     }
     Err(why.join("; "))
 }
 
-fn values(context: &Context, storm: &Storm, flag: String) -> Result<(Values, Vec<String>), String> {
+fn values(suspect: &str, quiet: f64, storm: &Storm, flag: String) -> Result<(Values, Vec<String>), String> {
     let mut steps = storm.steps.clone();
     let (allowed, says) = storm.allowed_retries();
     steps.push(says);
@@ -76,10 +98,6 @@ fn values(context: &Context, storm: &Storm, flag: String) -> Result<(Values, Vec
         ));
     }
     steps.push(says);
-    let load = &context.request.telemetry_summary.load;
-    let suspect = &context.request.suspect_ref.entity.service;
-    let quiet = load.iter().find(|load| load.from == *suspect && load.to == storm.callee);
-    let quiet = quiet.map_or(0.0, |load| load.quiet_p95_ms);
     let base = if quiet > 0.0 { quiet.clamp(SHORTEST_MS, LONGEST_MS) } else { UNKNOWN_MS }.round();
     steps.push(if quiet > 0.0 {
         format!(
@@ -103,20 +121,16 @@ fn draft(
     values: &Values,
     computation: &[String],
 ) -> Result<Draft, String> {
-    let retry = python::Retry::find(target)?;
-    let instruments = Instruments::find(context, target)?;
-    let subject = Subject::find(context, target)?;
-    let changed = python::edited(target, &retry, &instruments, values)?;
-    let module = module_of(context, target.path);
-    let test = trial::text(&module, target, &retry, &instruments, &subject, values)?;
-    let name = format!("test_{}_{}_backoff.py", stem(target.path), target.name().trim_matches('_'));
-    let folder = subject.from.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-    let test_path = format!("{folder}{name}");
+    let change = match target.parsed.language() {
+        Language::Go => golang::change(context, target, values)?,
+        _ => python::change(context, target, values)?,
+    };
+    let Change { line, says: loops, content, test_path, test, tests } = change;
     if context.sources.contains_key(&test_path) {
         return Err(format!("{test_path} is there already"));
     }
     let mut edits = vec![
-        FileEdit { path: target.path.to_owned(), content: Some(changed.into_bytes()) },
+        FileEdit { path: target.path.to_owned(), content: Some(content.into_bytes()) },
         FileEdit { path: test_path.clone(), content: Some(test.into_bytes()) },
     ];
     let (of_flag, says) = with_flag(context, &values.flag);
@@ -130,7 +144,7 @@ fn draft(
         title: format!("Bound and spread out what {} sends to {} again", target.qualified(), storm.callee),
         why: vec![
             format!("each request becomes {:.2} calls to {}", storm.attempts, storm.callee),
-            format!("{}:{} {}", target.path, retry.line, retry.says()),
+            format!("{}:{line} {loops}", target.path),
             says,
         ],
         computation: computation.to_vec(),
@@ -145,12 +159,35 @@ fn draft(
         undo: format!("switch {} off", values.flag),
         authors: Vec::new(),
         flag: values.flag.clone(),
-        tests: trial::TESTS.iter().map(|test| format!("{test_path}::{test}")).collect(),
+        tests: tests.iter().map(|test| format!("{test_path}::{test}")).collect(),
     };
     Ok(Draft { proposal, edits })
 }
 
-fn stem(path: &str) -> &str {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    name.strip_suffix(".py").unwrap_or(name)
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn pauses_and_repeats_stay_within_their_bounds(
+            quiet in 0.0..20_000.0_f64, attempts in 1.2..30.0_f64, saturated in any::<bool>(), u in 0.01..1.5_f64,
+        ) {
+            let utilization = saturated.then_some(u);
+            let storm = Storm { callee: "bank".into(), attempts, utilization, steps: Vec::new() };
+            if let Ok((values, _)) = values("pay", quiet, &storm, "f".into()) {
+                let Values { base_s, cap_s, retries, share, .. } = values;
+                prop_assert!((0.05..=1.0).contains(&base_s) && (cap_s - 4.0 * base_s).abs() < 1e-9);
+                prop_assert!((1..=2).contains(&retries), "{retries} retries");
+                let share: f64 = share.parse().expect("a number");
+                prop_assert!((0.01..=0.1).contains(&share), "{share}");
+                // All requests together ask the callee for no more than it can serve.
+                prop_assert!(utilization.is_none_or(|u| u * (1.0 + share) < 1.0));
+            } else {
+                prop_assert!(utilization.is_some_and(|u| u > 0.98), "only where there is no room at all");
+            }
+        }
+    }
 }

@@ -1,13 +1,16 @@
 //! Recipe `deadline`: a call that waits for ever gets a timeout that follows from the window, behind a flag.
 
+mod golang;
 mod python;
+mod unset;
 
+use backtrail_code::Language;
 use backtrail_model::patch_request::EdgeLoad;
 
 use super::Found;
+use super::code::Target;
 use super::flags_file::with_flag;
 use super::needs::overrun;
-use super::python::{Instruments, Subject, Target, module_of};
 use crate::candidate::{Draft, FileEdit, Kind, Mechanism, Origin, Proposal};
 use crate::context::Context;
 
@@ -27,6 +30,22 @@ struct Values {
     counter: String,
     timeout_s: f64,
 }
+
+/// What a language makes of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Change {
+    /// The line of the call, and what is called.
+    line: usize,
+    callee: String,
+    /// The file with the new code.
+    content: String,
+    /// The generated file of tests, and the tests in it by their names there.
+    test_path: String,
+    test: String,
+    tests: Vec<String>,
+}
+
+pub(super) use unset::unset;
 
 /// The recipe.
 pub(super) fn missing(context: &Context) -> Found {
@@ -48,16 +67,17 @@ pub(super) fn missing(context: &Context) -> Found {
         counter: format!("{suspect}.{}.deadlines", slow.to),
         timeout_s: timeout_ms / 1000.0,
     };
-    let targets = Target::all(context);
-    if targets.is_empty() {
-        return Err("no suspect is a function of Python, which is what this recipe can change".into());
-    }
     let mut why = Vec::new();
-    for target in &targets {
-        match draft(context, target, slow, &values, &computation) {
-            Ok(draft) => return Ok(vec![draft]),
-            Err(reason) => why.push(format!("{}: {reason}", target.qualified())),
+    for language in [Language::Python, Language::Go] {
+        for target in Target::all(context, language) {
+            match draft(context, &target, slow, &values, &computation) {
+                Ok(draft) => return Ok(vec![draft]),
+                Err(reason) => why.push(format!("{}: {reason}", target.qualified())),
+            }
         }
+    }
+    if why.is_empty() {
+        return Err("no suspect is a function of Python or Go, which is what this recipe can change".into());
     }
     Err(why.join("; "))
 }
@@ -97,19 +117,16 @@ fn draft(
     values: &Values,
     computation: &[String],
 ) -> Result<Draft, String> {
-    let call = python::Call::find(target)?;
-    let instruments = Instruments::find(context, target)?;
-    let subject = Subject::find(context, target)?;
-    let changed = python::edited(target, &call, &instruments, values)?;
-    let test = python::test(&module_of(context, target.path), target, &call, &instruments, &subject, values);
-    let stem = target.path.rsplit('/').next().unwrap_or(target.path).trim_end_matches(".py");
-    let folder = subject.from.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-    let test_path = format!("{folder}test_{stem}_{}_deadline.py", target.name().trim_matches('_'));
+    let change = match target.parsed.language() {
+        Language::Go => golang::change(context, target, values)?,
+        _ => python::change(context, target, values)?,
+    };
+    let Change { line, callee, content, test_path, test, tests } = change;
     if context.sources.contains_key(&test_path) {
         return Err(format!("{test_path} is there already"));
     }
     let mut edits = vec![
-        FileEdit { path: target.path.to_owned(), content: Some(changed.into_bytes()) },
+        FileEdit { path: target.path.to_owned(), content: Some(content.into_bytes()) },
         FileEdit { path: test_path.clone(), content: Some(test.into_bytes()) },
     ];
     let (of_flag, says) = with_flag(context, &values.flag);
@@ -120,7 +137,7 @@ fn draft(
         kind: Kind::Code,
         origin: Origin::Recipe,
         title: format!("Wait at most {} s for {} in {}", values.timeout_s, slow.to, target.qualified()),
-        why: vec![format!("{}:{} calls {} without a timeout", target.path, call.line, call.callee), says],
+        why: vec![format!("{}:{line} calls {callee} without a timeout", target.path), says],
         computation: computation.to_vec(),
         mechanism: Mechanism {
             metric: "client_duration_p95_ms".into(),
@@ -131,15 +148,32 @@ fn draft(
         undo: format!("switch {} off", values.flag),
         authors: Vec::new(),
         flag: values.flag.clone(),
-        tests: vec![format!("{test_path}::{}", python::TEST)],
+        tests: tests.iter().map(|test| format!("{test_path}::{test}")).collect(),
     };
     Ok(Draft { proposal, edits })
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::load::tests::load;
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_timeout_is_never_shorter_than_a_usual_call_nor_longer_than_the_caller_waits(
+            quiet in 1.0..5000.0_f64, deadline in 1.0..60_000.0_f64, calls in 1..400_u64, gives_up in any::<bool>(),
+        ) {
+            let slow = EdgeLoad { p95_ms: 90_000.0, quiet_p95_ms: quiet, calls, ..load(100, 100, 90) };
+            let caller = EdgeLoad { p95_ms: deadline, ..load(100, 100, 10) };
+            if let Ok((value, _)) = timeout(&slow, gives_up.then_some(&caller)) {
+                prop_assert!(value >= quiet.floor() && value <= (ROOM * quiet).round().max(1.0));
+                let attempts = (calls as f64 / 100.0).max(1.0);
+                prop_assert!(!gives_up || value * attempts <= SHARE * deadline);
+            }
+        }
+    }
 
     #[test]
     fn the_timeout_leaves_room_for_a_usual_call_within_the_callers_deadline() {

@@ -7,6 +7,8 @@ const AMPLIFIED: f64 = 1.2;
 /// A callee whose time has grown by this factor, or that serves this share of its calls, is saturated.
 const SLOWER: f64 = 2.0;
 const SERVED: f64 = 0.95;
+/// Share of failed calls from which a service is taken to fail.
+const FAILS: f64 = 0.05;
 /// Attempts of one request that are usual at most ("Handling Overload", Site Reliability Engineering, 2016: a request
 /// that failed three times is not tried again).
 const USUAL_ATTEMPTS: u64 = 3;
@@ -34,7 +36,7 @@ impl Storm {
         let load = request.telemetry_summary.load.iter().filter(|load| load.from == *suspect && load.requests > 0);
         let most = load.max_by(|a, b| attempts(a).total_cmp(&attempts(b)))?;
         // Many calls that all go well are no repeats: a page that asks for each of its items is another matter.
-        let fails = most.errors > 0 || (most.served as f64) < SERVED * most.calls as f64;
+        let fails = most.errors > 0 || (most.served as f64) < SERVED * most.calls as f64 || fails(request, &most.to);
         (fails && attempts(most) > AMPLIFIED).then(|| Self::on(most))
     }
 
@@ -87,6 +89,11 @@ impl Storm {
             (value, says)
         })
     }
+}
+
+/// Whether a service fails on the critical path.
+pub(crate) fn fails(request: &PatchRequest, service: &str) -> bool {
+    request.telemetry_summary.critical_path.iter().any(|step| step.service == service && step.error_rate >= FAILS)
 }
 
 /// Whether the callee has no capacity left.

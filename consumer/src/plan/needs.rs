@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backtrail_model::patch_request::{EdgeLoad, PatchRequest, TelemetrySummary};
 
-use super::load::{Storm, is_saturated};
+use super::load::{Storm, fails, is_saturated};
 use super::place::words;
 
 /// Share of failed calls from which the caller is taken to give up.
@@ -21,6 +21,11 @@ const SPREADING: [&str; 11] =
     ["jitter", "random", "uniform", "randint", "rand", "backoff", "exponential", "budget", "cap", "capped", "limit"];
 /// Words of code that bounds how long something takes.
 const BOUNDING: [&str; 4] = ["timeout", "deadline", "abort", "settimeout"];
+/// Words of code that tells of a failure; status codes of servers are among them.
+const TELLING: [&str; 12] =
+    ["raise", "throw", "throws", "panic", "reject", "bail", "err", "500", "502", "503", "504", "internalservererror"];
+/// Calls a request from which they are one for each thing.
+const MANY: f64 = 3.0;
 /// How statements begin that give something back whatever happens in between.
 const SCOPED: [&str; 8] = ["with ", "async with ", "defer ", "using ", "using(", "finally", "} finally", "try ("];
 /// How statements begin that leave a function.
@@ -43,8 +48,16 @@ pub(crate) struct Needs {
     pub(crate) time: bool,
     /// More of something that ran out, or giving it back.
     pub(crate) pool: bool,
+    /// Telling that something below failed.
+    pub(crate) errors: bool,
+    /// One call for many things instead of one for each.
+    pub(crate) fewer_calls: bool,
+    /// Asking less of a callee that has no capacity left, without repeats.
+    pub(crate) load: bool,
+    /// More time for a callee that is as fast as ever.
+    pub(crate) patience: bool,
     /// Names of exceptions and quoted texts in the error.
-    marks: BTreeSet<String>,
+    pub(crate) marks: BTreeSet<String>,
 }
 
 fn says_exhausted(said: &BTreeSet<String>) -> bool {
@@ -76,6 +89,11 @@ impl Needs {
             retries: Storm::of(request).is_some(),
             time: overrun(request).is_some(),
             pool: starved(request) || says_exhausted(&said),
+            errors: is_hidden(request),
+            fewer_calls: fans_out(request),
+            load: Storm::of(request).is_none() && overloads(request),
+            // Both at once would make every timeout wrong in either direction.
+            patience: overrun(request).is_none() && gives_up_early(request, &said),
             marks: marks(error),
         }
     }
@@ -83,14 +101,19 @@ impl Needs {
     /// How a change took away what the failure lacks; empty if it did not.
     pub(crate) fn taken_by(&self, lines: &Lines) -> Vec<String> {
         let mut why = Vec::new();
-        let mut lost = |needed: bool, kind: &[&str], what: &str| {
-            let (before, after) = (count(&lines.removed, kind), count(&lines.added, kind));
-            if needed && before > after {
-                why.push(format!("it removed {what}"));
+        let lost = |kind: &[&str]| count(&lines.removed, kind) > count(&lines.added, kind);
+        let hides = hiding(&lines.added) > hiding(&lines.removed) && count(&lines.added, &TELLING) == 0;
+        for (took, what) in [
+            (self.retries && lost(&SPREADING), "it removed what limited or spread repeated calls"),
+            (self.retries && endless(&lines.added) > endless(&lines.removed), "it took the end off a loop"),
+            (self.time && lost(&BOUNDING), "it removed what bounded the time of a call"),
+            (self.errors && lost(&TELLING), "it removed what told that something failed"),
+            (self.errors && hides, "it added what hides that something failed"),
+        ] {
+            if took {
+                why.push(what.to_owned());
             }
-        };
-        lost(self.retries, &SPREADING, "what limited or spread repeated calls");
-        lost(self.time, &BOUNDING, "what bounded the time of a call");
+        }
         why.extend(
             moved(lines)
                 .into_iter()
@@ -117,7 +140,7 @@ impl Needs {
             return self.retries && shrank;
         }
         if any(&["timeout", "deadline"]) {
-            return self.time && grew;
+            return self.time && grew || self.patience && shrank;
         }
         if any(&["retries", "retry", "attempts", "tries"]) {
             return self.retries && grew;
@@ -125,8 +148,81 @@ impl Needs {
         if any(&["pool", "connections", "conns", "sessions", "leases", "slots", "permits", "workers", "threads"]) {
             return self.pool && shrank;
         }
+        if any(&["ttl", "cache", "expiry", "expires", "expire", "refresh", "poll", "age"]) {
+            return self.load && after <= before / 2.0;
+        }
+        if any(&["batch", "bulk", "chunk"]) {
+            return (self.load || self.fewer_calls) && after <= before / 2.0;
+        }
         false
     }
+}
+
+/// Whether calls fail because they are given up before the callee has usually answered: it is as fast as ever.
+fn gives_up_early(request: &PatchRequest, said: &BTreeSet<String>) -> bool {
+    let suspect = &request.suspect_ref.entity.service;
+    let timed = ["timeout", "timed", "deadline", "aborted", "abort"].iter().any(|word| said.contains(*word));
+    let mut goes =
+        request.telemetry_summary.load.iter().filter(|load| load.from == *suspect && load.quiet_p95_ms > 0.0);
+    timed
+        && goes.any(|load| {
+            let lost =
+                load.errors as f64 >= GIVES_UP * load.calls as f64 && load.errors > 0 || fails(request, &load.to);
+            let as_ever = load.served_p95_ms <= OUTLIVES * load.quiet_p95_ms;
+            lost && as_ever && load.p95_ms > 0.0 && load.p95_ms < OUTLIVES * load.quiet_p95_ms
+        })
+}
+
+/// How many lines begin a loop that does not end by itself.
+fn endless(lines: &[String]) -> usize {
+    let begins = |line: &&String| {
+        let line: String = line.chars().filter(|c| !c.is_whitespace()).collect();
+        ["whileTrue:", "while1:", "while(true)", "for(;;)", "loop{"].iter().any(|text| line.contains(text))
+            || line == "for{"
+    };
+    lines.iter().filter(begins).count()
+}
+
+/// Whether what fails below the suspect is not heard of above it.
+fn is_hidden(request: &PatchRequest) -> bool {
+    let suspect = &request.suspect_ref.entity.service;
+    let load = &request.telemetry_summary.load;
+    let lost = |load: &&EdgeLoad| {
+        load.errors as f64 >= GIVES_UP * load.calls as f64 && load.errors > 0
+            || (load.served as f64) < (1.0 - GIVES_UP) * load.calls as f64
+            || fails(request, &load.to)
+    };
+    let above = load
+        .iter()
+        .filter(|load| load.to == *suspect)
+        .any(|load| load.errors as f64 >= GIVES_UP * load.calls as f64 && load.errors > 0);
+    !above && !fails(request, suspect) && load.iter().filter(|load| load.from == *suspect).any(|load| lost(&load))
+}
+
+/// Whether each request makes many calls that are no repeats.
+fn fans_out(request: &PatchRequest) -> bool {
+    let suspect = &request.suspect_ref.entity.service;
+    let load = &request.telemetry_summary.load;
+    let comes: u64 = load.iter().filter(|load| load.to == *suspect).map(|load| load.requests).sum();
+    let mut outgoing = load.iter().filter(|load| load.from == *suspect);
+    comes > 0 && outgoing.any(|load| load.requests as f64 >= MANY * comes as f64)
+}
+
+/// Whether a callee of the suspect has no capacity left.
+fn overloads(request: &PatchRequest) -> bool {
+    let suspect = &request.suspect_ref.entity.service;
+    request.telemetry_summary.load.iter().any(|load| load.from == *suspect && is_saturated(load))
+}
+
+/// How many lines hide a failure: they catch, or put something in its place.
+fn hiding(lines: &[String]) -> usize {
+    let hides = |line: &&String| {
+        ["unwrap_or", ".ok()", "orElse", "return nil, nil"].iter().any(|text| line.contains(text))
+            || words(line)
+                .iter()
+                .any(|word| ["except", "catch", "rescue", "recover", "suppress"].contains(&word.as_str()))
+    };
+    lines.iter().filter(hides).count()
 }
 
 /// Whether the suspect works on while little of what comes in reaches what it calls, which has room: it waits for itself.
@@ -220,8 +316,26 @@ fn moved(lines: &Lines) -> Vec<Moved> {
     both.collect()
 }
 
-/// `name = number` and `name: number`, with whatever stands around them.
+/// `name = number`, `name: number` and `name(number)`, with whatever stands around them. A number of a named unit of time
+/// is in milliseconds.
 fn assigned(line: &str) -> Option<(String, f64)> {
+    let lower = line.to_lowercase();
+    let unit = [("milli", 1.0), ("minute", 60_000.0), ("second", 1000.0), ("secs", 1000.0)];
+    let unit = unit.into_iter().find(|(name, _)| lower.contains(name)).map_or(1.0, |(_, factor)| factor);
+    let (name, number) = given(line).or_else(|| handed(line))?;
+    Some((name, number * unit))
+}
+
+/// `setName(number)`.
+fn handed(line: &str) -> Option<(String, f64)> {
+    let (open, _) = line.match_indices('(').find(|(at, _)| line[at + 1..].starts_with(|c: char| c.is_ascii_digit()))?;
+    let name = line[..open].rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next()?;
+    let inside = line[open + 1..].split(')').next()?;
+    let digits = inside.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).next()?.replace('_', "");
+    Some((name.to_owned(), digits.parse().ok()?)).filter(|(name, _)| !name.is_empty())
+}
+
+fn given(line: &str) -> Option<(String, f64)> {
     let at = line.find(['=', ':'])?;
     let name = line[..at].trim().trim_matches(['"', '\'', ' ']).rsplit([' ', '.']).next()?.to_owned();
     let value = line[at + 1..].trim_start_matches(['=', ':', ' ', '"', '\'']);
@@ -264,7 +378,36 @@ mod tests {
         let slow = Needs { time: true, ..Needs::default() };
         assert!(slow.is_worse("INVENTORY_TIMEOUT_MS", 600.0, 5000.0) && !slow.is_worse("timeout", 800.0, 700.0));
         let dry = Needs { pool: true, ..Needs::default() };
+        let busy = Needs { load: true, ..Needs::default() };
+        assert!(busy.is_worse("cache.ttl", 60_000.0, 60.0) && !busy.is_worse("cache.ttl", 60.0, 50.0));
         assert!(dry.is_worse("db.pool.size", 16.0, 4.0) && !dry.is_worse("media_connections", 16.0, 64.0));
+    }
+
+    #[test]
+    fn numbers_in_code_are_read_with_their_units_and_in_calls() {
+        let slow = Needs { time: true, ..Needs::default() };
+        let moved = lines(&["\ttimeout := 500 * time.Millisecond"], &["\ttimeout := 5 * time.Second"]);
+        assert_eq!(slow.taken_by(&moved), ["it moved timeout from 500 to 5000"]);
+        let dry = Needs { pool: true, ..Needs::default() };
+        assert_eq!(
+            dry.taken_by(&lines(&["db.SetMaxOpenConns(20)"], &["db.SetMaxOpenConns(2)"])),
+            ["it moved SetMaxOpenConns from 20 to 2"]
+        );
+        let ends = lines(&["for attempt in range(3):"], &["while True:"]);
+        assert_eq!(storm().taken_by(&ends), ["it took the end off a loop"]);
+        let hasty = Needs { patience: true, ..Needs::default() };
+        assert!(hasty.is_worse("bank.timeout_ms", 2000.0, 20.0) && !hasty.is_worse("bank.timeout_ms", 20.0, 2000.0));
+    }
+
+    #[test]
+    fn a_failure_is_hidden_by_what_catches_it_and_by_what_no_longer_tells() {
+        let needs = Needs { errors: true, ..Needs::default() };
+        let hides = lines(&["return fetch()"], &["try:", "return fetch()", "except BackendError:", "return []"]);
+        assert_eq!(needs.taken_by(&hides), ["it added what hides that something failed"]);
+        let silent = lines(&["    raise NotFound()"], &["    return None"]);
+        assert_eq!(needs.taken_by(&silent), ["it removed what told that something failed"]);
+        assert!(needs.taken_by(&lines(&["x = 1"], &["try:", "except A:", "raise B"])).is_empty());
+        assert!(Needs::default().taken_by(&hides).is_empty(), "nothing is hidden");
     }
 
     #[test]

@@ -2,8 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use backtrail_code::Language;
+
 use crate::context::Context;
 use crate::settings::{Format, Setting};
+
+/// Frameworks of Java that read their own settings: no code of the service names these.
+const FRAMEWORKS: [&str; 5] = ["spring", "quarkus", "micronaut", "resilience4j", "server"];
 
 /// A setting of the suspect.
 #[derive(Clone, Copy, Debug)]
@@ -40,20 +45,40 @@ pub(crate) fn find<'a>(
     }
     let all = found.clone();
     narrow(&mut found, |place| context.suspect_mentions(last(place.setting)));
-    narrow(&mut found, |place| context.code_mentions(last(place.setting)));
-    if !found.iter().any(|place| context.code_mentions(last(place.setting))) {
+    narrow(&mut found, |place| is_read(context, place.setting));
+    if !found.iter().any(|place| is_read(context, place.setting)) {
         let names: Vec<String> = all.iter().map(Place::says).collect();
         return Err(format!("no code of the service reads {}", names.join(", ")));
     }
-    let callee: BTreeSet<String> = words(callee).into_iter().collect();
-    narrow(&mut found, |place| words_of(place.setting).iter().any(|word| callee.contains(word)));
+    let of_callee: BTreeSet<String> = words(callee).into_iter().collect();
+    narrow(&mut found, |place| words_of(place.setting).iter().any(|word| of_callee.contains(word)));
     match found.as_slice() {
+        [one] if is_of_another(context, callee, one.setting) => Err(format!("{} is about another service", one.says())),
         [one] => Ok(*one),
         several => {
             let names: Vec<String> = several.iter().map(Place::says).collect();
             Err(format!("it is not clear which setting is meant: {}", names.join(", ")))
         }
     }
+}
+
+/// Whether code of the service reads a setting: it names it, or the framework does that the setting belongs to.
+pub(crate) fn is_read(context: &Context, setting: &Setting) -> bool {
+    let of_framework = setting.keys.first().is_some_and(|first| FRAMEWORKS.contains(&first.as_str()));
+    let java = || context.sources.values().any(|parsed| parsed.language() == Language::Java);
+    context.code_mentions(last(setting)) || of_framework && java()
+}
+
+/// Whether a setting names another callee of the suspect and not this one.
+fn is_of_another(context: &Context, callee: &str, setting: &Setting) -> bool {
+    let request = &context.request;
+    let suspect = &request.suspect_ref.entity.service;
+    let named = words_of(setting);
+    // What both services are called by tells them not apart.
+    let own: BTreeSet<String> = words(callee).into_iter().chain(words(suspect)).collect();
+    let mut others = request.telemetry_summary.load.iter().filter(|load| load.from == *suspect && load.to != callee);
+    !words(callee).iter().any(|word| named.contains(word))
+        && others.any(|load| words(&load.to).iter().any(|word| named.contains(word) && !own.contains(word)))
 }
 
 /// Leaves those that `keep` says, unless that is none.
@@ -65,8 +90,7 @@ fn narrow(found: &mut Vec<Place<'_>>, keep: impl Fn(&Place<'_>) -> bool) {
 
 /// The last key that is a name: what code would read.
 pub(crate) fn last(setting: &Setting) -> &str {
-    let name = setting.keys.iter().rev().find(|key| !key.chars().all(|c| c.is_ascii_digit()));
-    name.map_or("", |key| key.as_str())
+    super::last_name(&setting.keys)
 }
 
 /// The words of all keys, lower case.

@@ -12,7 +12,7 @@ use crate::context::Context;
 /// Room above what is in flight at the 95th percentile.
 const ROOM: f64 = 1.5;
 /// A pool grows by this factor at most: more is a question of capacity, for people.
-const MOST_GROWTH: f64 = 8.0;
+const MOST_GROWTH: f64 = 16.0;
 
 /// Uses in the window, a second, and at a time by Little's law. What wants a connection comes in, whether or not it gets
 /// one: the calls into the suspect.

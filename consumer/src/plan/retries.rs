@@ -34,14 +34,16 @@ pub(super) fn count(context: &Context) -> Found {
         let counts = words.last().is_some_and(|word| is_count(word))
             || words.iter().any(|word| word == "max") && words.iter().any(|word| is_count(word));
         let share = words.iter().any(|word| matches!(word.as_str(), "budget" | "ratio" | "delay" | "ms" | "seconds"));
-        counts && !share && setting.value.parse::<u64>().is_ok()
+        counts && !share && setting.value.parse::<i64>().is_ok_and(|value| value >= -1)
     })?;
     let (retries, says) = storm.allowed_retries();
     let attempts =
         super::place::words_of(place.setting).iter().any(|word| matches!(word.as_str(), "attempts" | "tries"));
     let value = retries + u64::from(attempts);
-    let now: u64 = place.setting.value.parse().unwrap_or(0);
-    if now <= value {
+    let now: i64 = place.setting.value.parse().unwrap_or(0);
+    // No attempt at all would be no call: then it says that there is no limit. Below zero it always does.
+    let limitless = now < 0 || attempts && now == 0;
+    if !limitless && now.unsigned_abs() <= value {
         return Err(format!("{} is small enough already: {says}", place.says()));
     }
     let says = if attempts { format!("{says}; attempts = retries + 1 = {value}") } else { says };

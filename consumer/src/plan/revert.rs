@@ -9,6 +9,7 @@ use backtrail_policy::{FileKind, kind_of};
 use backtrail_sandbox::git::Revert;
 
 use super::Found;
+use super::loops::{calls, for_each};
 use super::needs::{Lines, Needs, keeps};
 use crate::candidate::{Draft, FileEdit, Kind, Mechanism, Origin, Proposal};
 use crate::context::{Context, Suspect};
@@ -53,6 +54,7 @@ fn consider(context: &Context, change: &RecentChange) -> Result<(usize, Draft), 
     let needs = Needs::of(&context.request);
     let mut taken = needs.taken_by(&lines(&String::from_utf8_lossy(&diff.patch)));
     taken.extend(kept(context, &needs, parent, &commit));
+    taken.extend(looped(context, &needs, parent, &commit));
     if taken.is_empty() {
         return Err(format!("it changed {touched}, but it took nothing away that the failure lacks"));
     }
@@ -143,6 +145,24 @@ fn kept(context: &Context, needs: &Needs, parent: &str, commit: &str) -> Vec<Str
         };
         if let (Some(before), Some(after)) = (at(parent), at(commit)) {
             found.extend(keeps(&before, &after).map(|how| format!("{how} in {name}")));
+        }
+    }
+    found
+}
+
+/// How a suspect function came to call for each thing what it called once for all.
+fn looped(context: &Context, needs: &Needs, parent: &str, commit: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for suspect in context.suspects.iter().filter(|_| needs.fewer_calls) {
+        let (Some(language), Some((name, _))) = (Language::of_path(&suspect.path), &suspect.function) else { continue };
+        let at = |commit: &str| {
+            let parsed = parse(language, context.text_at(commit, &suspect.path)?).ok()?;
+            let place = parsed.functions().iter().position(|function| function.qualified == *name)?;
+            Some(calls(&parsed, parsed.node_of(place)?))
+        };
+        if let (Some(before), Some(after)) = (at(parent), at(commit)) {
+            let into = for_each(&before, &after);
+            found.extend(into.map(|call| format!("it calls {call} for each thing in {name}")));
         }
     }
     found

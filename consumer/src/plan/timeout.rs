@@ -1,5 +1,7 @@
 //! Recipe `timeout_within_deadline`: a timeout that outlives the caller wastes work that nobody waits for.
 
+use backtrail_code::Language;
+
 use super::load::Storm;
 use super::needs::overrun;
 use super::place::{find, words_of};
@@ -12,6 +14,10 @@ use crate::settings::Setting;
 const SHARE: f64 = 0.8;
 /// How much longer than usual a call may take before it is given up.
 const ROOM: f64 = 1.5;
+/// Calls that take this much longer than a timeout says are not bounded by it.
+const OUTLASTS: f64 = 1.5;
+/// How far a call that times out may be from the timeout.
+const NEAR: f64 = 0.15;
 
 pub(super) fn within_deadline(context: &Context) -> Found {
     let request = &context.request;
@@ -22,13 +28,21 @@ pub(super) fn within_deadline(context: &Context) -> Found {
     let suspect = &request.suspect_ref.entity.service;
     let outgoing = request.telemetry_summary.load.iter().find(|load| load.from == *suspect);
     let callee = outgoing.map_or("", |load| load.to.as_str());
+    let observed = outgoing.map_or(0.0, |load| load.p95_ms);
     let place = find(context, callee, |words, setting| {
-        words.iter().any(|word| matches!(word.as_str(), "timeout" | "deadline")) && millis(setting).is_some()
+        let named = words.iter().any(|word| matches!(word.as_str(), "timeout" | "deadline" | "timeouts"));
+        named && millis(setting, observed).is_some()
     })?;
-    let (now, unit) = millis(place.setting).ok_or("the timeout has no unit that is known")?;
+    let (now, unit) = millis(place.setting, observed).ok_or("the timeout has no unit that is known")?;
+    if observed > OUTLASTS * now {
+        return Err(format!(
+            "{} does not bound the calls to {callee}: they take {observed:.0} ms (p95 at the caller)",
+            place.says()
+        ));
+    }
     let attempts = outgoing.map_or(1.0, |load| (load.calls as f64 / load.requests.max(1) as f64).max(1.0));
     let deadline = caller.p95_ms;
-    let value = (SHARE * deadline / attempts).floor();
+    let value = unit.fitting(context, place.setting, SHARE * deadline / attempts);
     let mut computation = vec![
         format!(
             "{} gives up after {deadline:.0} ms ({} of {} calls failed) while {suspect} works for {:.0} ms (p95)",
@@ -75,7 +89,7 @@ pub(super) fn within_deadline(context: &Context) -> Found {
 
 /// How a duration is written.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Unit {
+pub(super) enum Unit {
     /// A number, of which one is so many milliseconds.
     Number(f64),
     /// A number and this.
@@ -83,7 +97,35 @@ enum Unit {
 }
 
 impl Unit {
-    fn write(self, millis: f64) -> String {
+    /// Of a value's suffix, or of a word of the key where it has none.
+    pub(super) fn of(suffix: &str, setting: &Setting) -> Option<Self> {
+        match suffix {
+            "ms" => Some(Self::Suffix("ms", 1.0)),
+            "s" => Some(Self::Suffix("s", 1000.0)),
+            "" => words_of(setting).iter().rev().find_map(|word| match word.as_str() {
+                "ms" | "millis" | "milliseconds" | "msec" | "msecs" => Some(Self::Number(1.0)),
+                "s" | "sec" | "secs" | "seconds" => Some(Self::Number(1000.0)),
+                _ => None,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The most of these milliseconds that can be written where the setting stands: a whole number stays one, because who
+    /// reads it may read whole numbers only.
+    pub(super) fn fitting(self, context: &Context, setting: &Setting, millis: f64) -> f64 {
+        let whole = setting.value.parse::<i64>().is_ok();
+        let lenient = context.suspects.iter().any(|suspect| {
+            let language = Language::of_path(&suspect.path);
+            matches!(language, Some(Language::Python | Language::JavaScript | Language::TypeScript))
+        });
+        match self {
+            Self::Number(one) if one > 1.0 && whole && (millis >= one || !lenient) => (millis / one).floor() * one,
+            _ => millis.floor(),
+        }
+    }
+
+    pub(super) fn write(self, millis: f64) -> String {
         match self {
             Self::Number(one) if one > 1.0 => format!("{}", (millis / one * 1000.0).floor() / 1000.0),
             Self::Number(one) => format!("{:.0}", millis / one),
@@ -93,25 +135,15 @@ impl Unit {
     }
 }
 
-/// A duration setting in milliseconds, by the suffix of the value or a word of the key; none without a unit.
-fn millis(setting: &Setting) -> Option<(f64, Unit)> {
+/// A duration setting in milliseconds, by the suffix of the value or a word of the key; none without a unit. Where neither
+/// tells, calls that end just then do.
+fn millis(setting: &Setting, observed: f64) -> Option<(f64, Unit)> {
     let value = setting.value.as_str();
     let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: f64 = digits.parse().ok().filter(|number: &f64| *number > 0.0 && number.is_finite())?;
-    let unit = match &value[digits.len()..] {
-        "ms" => Unit::Suffix("ms", 1.0),
-        "s" => Unit::Suffix("s", 1000.0),
-        "" => {
-            let words = words_of(setting);
-            let last = words.last().map_or("", String::as_str);
-            match last {
-                "ms" | "millis" | "milliseconds" | "msec" => Unit::Number(1.0),
-                "s" | "sec" | "secs" | "seconds" => Unit::Number(1000.0),
-                _ => return None,
-            }
-        }
-        _ => return None,
-    };
+    let suffix = &value[digits.len()..];
+    let seen = |one: &f64| suffix.is_empty() && (number * one - observed).abs() < NEAR * observed;
+    let unit = Unit::of(suffix, setting).or_else(|| [1.0, 1000.0].into_iter().find(seen).map(Unit::Number))?;
     let (Unit::Number(one) | Unit::Suffix(_, one)) = unit;
     Some((number * one, unit))
 }
@@ -131,12 +163,15 @@ mod tests {
             ("bank: {timeoutMillis: 9}", 9.0, "400"),
         ] {
             let settings = read(Format::Yaml, text).expect("readable");
-            let (found, unit) = millis(&settings[0]).expect("a duration");
+            let (found, unit) = millis(&settings[0], 0.0).expect("a duration");
             assert!((found - wanted).abs() < 1e-9, "{text}");
             assert_eq!(unit.write(400.0), written, "{text}");
         }
         for text in ["timeout: 30", "timeout: 5m", "timeout: -5s", "timeout: soon"] {
-            assert_eq!(millis(&read(Format::Yaml, text).expect("readable")[0]), None, "{text}");
+            assert_eq!(millis(&read(Format::Yaml, text).expect("readable")[0], 0.0), None, "{text}");
         }
+        let bare = read(Format::Yaml, "timeout: 30").expect("readable");
+        assert_eq!(millis(&bare[0], 30_004.0), Some((30_000.0, Unit::Number(1000.0))), "calls end then");
+        assert_eq!(millis(&bare[0], 12_000.0), None);
     }
 }

@@ -122,6 +122,8 @@ fn draft(context: &Context, commit: &str, named: &[Named<'_>], slipped: &Named<'
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::settings::{Format, read};
 
@@ -146,5 +148,34 @@ mod tests {
         assert_eq!(with(&[2000.0, 800.0, 1000.0, 300.0]), None, "they agree");
         assert_eq!(with(&[2.0, 800.0, 1.0, 300.0]), None, "two against two");
         assert_eq!(with(&[2000.0, 800.0, 1_000_000.0]), None, "too few to tell");
+    }
+
+    proptest! {
+        /// Whatever the numbers meant: the one that slipped is found, and gets the duration that its number had.
+        #[test]
+        fn the_slip_is_found_and_its_duration_restored(
+            numbers in proptest::collection::vec(1..5000_u32, 4..9),
+            odd in any::<prop::sample::Index>(),
+            seconds in any::<bool>(),
+        ) {
+            let meant = if seconds { "s" } else { "ms" };
+            let odd = odd.index(numbers.len());
+            let line = |(n, number): (usize, &u32)| {
+                let unit = if n != odd { meant } else if seconds { "ms" } else { "s" };
+                format!("k{n}: {number}{unit}\n")
+            };
+            let text: String = numbers.iter().enumerate().map(line).collect();
+            let settings = read(Format::Yaml, &text).expect("readable");
+            let file = ConfigFile { path: "c.yaml".into(), format: Format::Yaml, text, settings };
+            let named: Vec<Named<'_>> = file.settings.iter().zip(&numbers).map(|(setting, before)| {
+                let (value, unit, factor) = duration(&setting.value).expect("a duration");
+                let before = f64::from(*before);
+                Named { file: &file, setting, before, unit, factor: value * factor / before }
+            }).collect();
+            let (found, factor) = odd_one(&named).expect("one contradicts the others");
+            prop_assert_eq!(found.setting.name(), format!("k{odd}"));
+            let wanted = if seconds { 1000.0 } else { 1.0 };
+            prop_assert!((factor - wanted).abs() < 1e-9);
+        }
     }
 }

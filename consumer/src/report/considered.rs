@@ -6,6 +6,7 @@ use super::prose::{block, listed, named, quoted};
 use super::words::{counted, time};
 use super::{Case, Measures, Part, Section, words};
 use crate::candidate::{Proof, Stage};
+use crate::impact::Impact;
 use crate::journal::Entry;
 use crate::state::{State, Tried};
 use crate::step::Step;
@@ -55,7 +56,29 @@ fn candidate(section: &mut Section, case: &Case, tried: &Tried, planned: &str) {
     }
     let diff = [planned.to_owned(), case.artifact_id(&candidate.diff)];
     section.says(format!("It changes {} lines of {}", candidate.lines, listed(&candidate.files)), diff);
+    impact(section, &candidate.impact, planned);
     outcome(section, case, tried);
+}
+
+fn impact(section: &mut Section, impact: &Impact, planned: &str) {
+    let j = || [planned.to_owned()];
+    for (what, names) in [
+        ("It changes what these do", &impact.functions),
+        ("They are called by", &impact.callers),
+        ("Routes that lead there", &impact.endpoints),
+        ("Tests that exercise them", &impact.tests),
+    ] {
+        if !names.is_empty() {
+            section.says(format!("{what}: {}", listed(names)), j());
+        }
+    }
+    for (what, lines) in
+        [("Objective", &impact.slos), ("Traffic", &impact.traffic), ("Not known of its impact", &impact.unknown)]
+    {
+        for line in lines {
+            section.says(format!("{what}: {}", quoted(line)), j());
+        }
+    }
 }
 
 fn outcome(section: &mut Section, case: &Case, tried: &Tried) {
@@ -161,6 +184,8 @@ fn proved(section: &mut Section, case: &Case, proof: &Proof, entry: &str) {
         let text = format!("It adds {count}, failing without it and passing {} times with it: {names}", proof.repeats);
         section.says(text, both());
     }
+    let coverage = if proof.coverage.is_empty() { "not measured".into() } else { proof.coverage.says() };
+    section.says(format!("Coverage of the changed lines: {}", quoted(&coverage)), both());
     let report = case.artifact(&proof.report).and_then(|report| serde_json::from_slice(report).ok());
     details(section, report.unwrap_or_default(), &case.artifact_id(&proof.report));
     match proof.isolated.as_slice() {

@@ -54,6 +54,38 @@ pub(super) fn env(text: &str) -> Vec<Setting> {
     settings
 }
 
+/// Sections of `key = value` or `key: value`. A value that goes on in an indented line is passed over.
+pub(super) fn ini(text: &str) -> Vec<Setting> {
+    let mut settings: Vec<Setting> = Vec::new();
+    let (mut section, mut last) = (Vec::new(), None);
+    for (line, range) in lines(text) {
+        let written = &text[range.clone()];
+        let stripped = written.trim();
+        if stripped.is_empty() || stripped.starts_with(['#', ';']) {
+            continue;
+        }
+        if written.starts_with([' ', '\t']) {
+            if let Some(at) = last.take() {
+                settings.remove(at);
+            }
+            continue;
+        }
+        if let Some(name) = stripped.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name.split('.').map(|part| part.trim().to_owned()).collect();
+            continue;
+        }
+        let Some(end) = written.find(['=', ':']) else { continue };
+        let value = written[end + 1..].trim_start();
+        let start = range.end - value.len();
+        let stop = [" ;", " #"].iter().filter_map(|mark| value.find(mark)).min().unwrap_or(value.len());
+        let value = value[..stop].trim_end();
+        let keys = section.iter().cloned().chain([written[..end].trim().to_owned()]).collect();
+        last = Some(settings.len());
+        settings.push(Setting { keys, value: value.to_owned(), line, range: start..start + value.len() });
+    }
+    settings
+}
+
 fn unquoted(value: &str) -> Range<usize> {
     if let Some(quote) = value.chars().next().filter(|c| matches!(c, '"' | '\''))
         && let Some(end) = value[1..].find(quote)

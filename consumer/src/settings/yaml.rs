@@ -52,7 +52,33 @@ pub(super) fn read(text: &str) -> Result<Vec<Setting>, Unusable> {
             _ => {}
         }
     }
+    variables(&mut settings);
     Ok(settings)
+}
+
+/// Environment variables of containers get the names that code knows them by: `- name: X` with `value: 5` (Kubernetes),
+/// and `- X=5` in a list of the environment (Compose).
+fn variables(settings: &mut [Setting]) {
+    for at in 1..settings.len() {
+        let (before, rest) = settings.split_at_mut(at);
+        let (name, value) = (&before[at - 1], &mut rest[0]);
+        let inside = name.keys.len() - 1;
+        let pair = name.keys[inside] == "name" && value.keys.last().is_some_and(|last| last == "value");
+        if pair && value.keys.len() == name.keys.len() && value.keys[..inside] == name.keys[..inside] {
+            value.keys[inside].clone_from(&name.value);
+        }
+    }
+    for setting in settings {
+        let listed = matches!(setting.keys.as_slice(), [.., list, _] if list == "environment" || list == "env");
+        let Some((name, value)) = setting.value.split_once('=').filter(|_| listed) else { continue };
+        let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        if !name.is_empty() && name.chars().all(upper) {
+            let (name, value) = (name.to_owned(), value.to_owned());
+            setting.range.start += name.len() + 1;
+            setting.keys.push(name);
+            setting.value = value;
+        }
+    }
 }
 
 /// A value is over: the mapping waits for its next key, the list moves on.

@@ -89,22 +89,31 @@ impl Tx<'_> {
 
     /// The remediation of an event, if the event is the one in force.
     pub fn of_event(&self, event_id: &str) -> Result<Option<Row>, Error> {
-        self.one("event_id = ?1", event_id)
+        self.one("event_id = ?1", [event_id])
     }
 
-    /// The remediation of an incident that has not ended; the database has at most one.
-    pub fn active(&self, incident: &str) -> Result<Option<Row>, Error> {
-        self.one("incident = ?1 AND active = 1", incident)
+    /// The remediation of a service in an incident that has not ended; the database has at most one.
+    pub fn active(&self, incident: &str, service: &str) -> Result<Option<Row>, Error> {
+        self.one("incident = ?1 AND service = ?2 AND active = 1", (incident, service))
     }
 
-    /// The one of the newest revision of an incident, ended or not.
-    pub fn newest(&self, incident: &str) -> Result<Option<Row>, Error> {
-        self.one("incident = ?1 ORDER BY revision DESC, event_id DESC LIMIT 1", incident)
+    /// The remediations of an incident that have not ended, one a service.
+    pub fn all_active(&self, incident: &str) -> Result<Vec<Row>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM remediation WHERE incident = ?1 AND active = 1 ORDER BY service");
+        let mut query = self.0.prepare_cached(&sql)?;
+        let rows = query.query_map([incident], row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn one(&self, filter: &str, value: &str) -> Result<Option<Row>, Error> {
+    /// The one of the newest revision of a service in an incident, ended or not.
+    pub fn newest(&self, incident: &str, service: &str) -> Result<Option<Row>, Error> {
+        let filter = "incident = ?1 AND service = ?2 ORDER BY revision DESC, event_id DESC LIMIT 1";
+        self.one(filter, (incident, service))
+    }
+
+    fn one(&self, filter: &str, values: impl rusqlite::Params) -> Result<Option<Row>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM remediation WHERE {filter}");
-        Ok(self.0.prepare_cached(&sql)?.query_row([value], row).optional()?)
+        Ok(self.0.prepare_cached(&sql)?.query_row(values, row).optional()?)
     }
 }
 

@@ -25,7 +25,11 @@ impl Bench {
         let dir = tempfile::tempdir().expect("a directory");
         let store = Store::open(&dir.path().join("data")).expect("opens");
         let ownership = dir.path().join("ownership.yaml");
-        std::fs::write(&ownership, "services: { pay: { team: shop, repository: shop.git } }").expect("writable");
+        std::fs::write(
+            &ownership,
+            "services: { pay: { team: shop, repository: shop.git }, bank: { team: shop, repository: shop.git } }",
+        )
+        .expect("writable");
         let (lease, retry) = (Duration::from_secs(30), Retry { budget: 3, ..Retry::default() });
         let mut settings = Settings { ownership, max_age: Some(Duration::from_hours(1)), lease, retry };
         change(&mut settings);
@@ -71,7 +75,12 @@ impl Bench {
 
 /// A request whose suspect can be mapped.
 fn mapped(incident: &str, revision: u64) -> Vec<u8> {
-    let mut request = request(incident, revision, "pay");
+    mapped_of(incident, revision, "pay")
+}
+
+fn mapped_of(incident: &str, revision: u64, service: &str) -> Vec<u8> {
+    let mut request = request(incident, revision, service);
+    request["id"] = json!(format!("{incident}-{revision}-{service}"));
     request["suspect_ref"]["entity"]["commit"] = json!("0123abc");
     request["code_context"]["functions"] = json!(["charge"]);
     event(&request)
@@ -140,6 +149,28 @@ fn a_burst_of_revisions_is_merged_and_a_later_one_supersedes() {
     let counters: std::collections::BTreeMap<_, _> = bench.store.counters().expect("readable").into_iter().collect();
     let count = |name: &str| counters.get(name).copied().unwrap_or_default();
     assert_eq!((count("merged"), count("older_revision"), count("superseded")), (1, 1, 1));
+}
+
+#[test]
+fn each_service_that_an_incident_suspects_has_a_remediation_of_its_own() {
+    let mut bench = Bench::new();
+    bench.put(&mapped("i", 3));
+    bench.put(&mapped_of("i", 4, "bank"));
+    bench.drain();
+    let active = |bench: &Bench| {
+        let rows = bench.store.remediations(9).expect("readable").into_iter();
+        let mut active: Vec<_> =
+            rows.filter(|row| row.state == "triaged").map(|row| (row.service, row.revision)).collect();
+        active.sort();
+        active
+    };
+    assert_eq!(active(&bench), [("bank".into(), 4), ("pay".into(), 3)]);
+    bench.put(&mapped("i", 5));
+    bench.drain();
+    assert_eq!(active(&bench), [("bank".into(), 4), ("pay".into(), 5)], "only its own is superseded");
+    bench.put(&standing("i", 6, "resolved"));
+    bench.drain();
+    assert_eq!(active(&bench), [], "an incident that is over ends all of them");
 }
 
 #[test]
@@ -257,10 +288,11 @@ fn a_tampered_journal_is_a_dead_letter_that_names_the_entry_and_the_rest_goes_on
     assert!(bench.states().contains(&(3, "expired".into())));
 }
 
-/// What is left of an incident, whatever way it came to it: the newest request and how it stands.
-fn left(bench: &Bench, incident: &str) -> Option<(u64, String, String)> {
-    let rows = bench.store.remediations(1000).expect("readable");
-    let newest = rows.into_iter().filter(|row| row.incident == incident).max_by_key(|row| row.revision)?;
+/// What is left of a service in an incident, whatever way it came to it: the newest request and how it stands.
+fn left(bench: &Bench, incident: &str, service: &str) -> Option<(u64, String, String)> {
+    let rows = bench.store.remediations(1000).expect("readable").into_iter();
+    let newest =
+        rows.filter(|row| row.incident == incident && row.service == service).max_by_key(|row| row.revision)?;
     Some((newest.revision, newest.event_id, newest.state))
 }
 
@@ -268,17 +300,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     /// The same events in any order, any number of times, with work done in between or not: the same is left, at most
-    /// one remediation of an incident is active, and every journal adds up to its state.
+    /// one remediation of a service in an incident is active, and every journal adds up to its state.
     #[test]
     fn any_order_and_repetition_ends_in_one_state(
-        events in proptest::collection::btree_set((0..2_u8, 0..6_u64, any::<bool>()), 1..8),
+        events in proptest::collection::btree_set((0..2_u8, 0..6_u64, 0..3_u8), 1..8),
         order in proptest::collection::vec((any::<prop::sample::Index>(), 0..3_usize), 8..24),
     ) {
         let events: Vec<Vec<u8>> = events
             .into_iter()
-            .map(|(incident, revision, request)| {
+            .map(|(incident, revision, what)| {
                 let incident = ["i", "j"][usize::from(incident)];
-                if request { mapped(incident, revision) } else { standing(incident, revision, "resolved") }
+                match what {
+                    0 => standing(incident, revision, "resolved"),
+                    what => mapped_of(incident, revision, ["pay", "bank"][usize::from(what - 1)]),
+                }
             })
             .collect();
         let mut straight = Bench::new();
@@ -297,8 +332,8 @@ proptest! {
             any.put(event);
         }
         any.drain();
-        for incident in ["i", "j"] {
-            prop_assert_eq!(left(&straight, incident), left(&any, incident));
+        for (incident, service) in [("i", "pay"), ("i", "bank"), ("j", "pay"), ("j", "bank")] {
+            prop_assert_eq!(left(&straight, incident, service), left(&any, incident, service));
         }
         prop_assert!(any.store.tampered().expect("readable").is_empty());
         prop_assert!(any.store.dead_letters().expect("readable").is_empty());

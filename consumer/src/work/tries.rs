@@ -7,6 +7,7 @@ use super::Next;
 use crate::candidate::{Candidate, LeftOut, Proof, Stage};
 use crate::context::Context;
 use crate::error::Error;
+use crate::impact;
 use crate::journal::{Chain, digest};
 use crate::plan::{self, Model};
 use crate::redaction;
@@ -54,6 +55,7 @@ fn planned(workshop: &Workshop, model: Option<&Model>, context: &Context) -> Res
     let (mut candidates, mut artifacts) = (Vec::new(), Vec::new());
     for (n, draft) in drafts.into_iter().enumerate() {
         let made = workshop.make(context, &draft)?;
+        let impact = impact::of(context, &draft.edits);
         if made.patch.is_empty() {
             left_out.push(LeftOut { recipe: draft.proposal.recipe, why: "it changes nothing".to_owned() });
             continue;
@@ -71,6 +73,7 @@ fn planned(workshop: &Workshop, model: Option<&Model>, context: &Context) -> Res
             files: made.files,
             lines: made.lines,
             diff: digest(&made.patch),
+            impact,
         });
         artifacts.push(made.patch);
     }
@@ -148,6 +151,7 @@ fn proved(
             report: digest(&report),
             policy: judged.decision.policy_digest.clone(),
             policy_input: digest(&judged.input),
+            coverage: evidence.coverage().clone(),
         });
         Step::Verified { candidate: candidate.id.clone(), proof }
     } else {

@@ -10,7 +10,7 @@ use backtrail_sandbox::suites::{Results, Suite};
 use backtrail_sandbox::{Isolation, TreePath};
 use serde::Serialize;
 
-use super::{Applied, Judged, Workshop};
+use super::{Applied, Coverage, Judged, Workshop, coverage};
 use crate::candidate::{Candidate, Counts};
 use crate::context::Context;
 use crate::error::{During, Error};
@@ -62,6 +62,8 @@ pub struct Evidence {
     could_not: Vec<String>,
     isolated: Vec<String>,
     not_isolated: Vec<String>,
+    /// Whether the tests run the changed lines.
+    coverage: Coverage,
 }
 
 impl Workshop {
@@ -104,7 +106,11 @@ impl Workshop {
             }
             passing_after = always.len() as u64;
         }
+        let mut sandbox = self.sandbox.clone();
+        sandbox.cache = Some(cache.clone());
+        let coverage = coverage::measure(&baseline.suites, &sandbox, path, self.limits, &applied.changed())?;
         Ok(Evidence {
+            coverage,
             suites: baseline
                 .suites
                 .iter()
@@ -299,6 +305,11 @@ impl Evidence {
     /// How often they ran.
     pub const fn repeats(&self) -> u32 {
         self.repeats
+    }
+
+    /// Whether the tests run the changed lines.
+    pub const fn coverage(&self) -> &Coverage {
+        &self.coverage
     }
 
     /// What was kept apart, and what was not.

@@ -65,6 +65,7 @@ fields := {
 	"code.egress": "a list",
 	"code.secrets": "a list",
 	"code.pii": "a list",
+	"contracts": "a list",
 	"golden.assertions_added": "a count",
 	"observability.span_attrs_added": "a list of texts",
 	"observability.required": "a list of texts",
@@ -113,6 +114,7 @@ elements := {
 	"code.egress": {"path": "text", "line": "a count", "what": "text"},
 	"code.secrets": {"path": "text", "line": "a count", "kind": "text"},
 	"code.pii": {"path": "text", "line": "a count", "kind": "text"},
+	"contracts": {"path": "text", "format": "text", "breaking": "a list of texts", "additions": "a list of texts"},
 }
 
 value_at(path) := input[parts[0]] if {

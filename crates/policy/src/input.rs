@@ -22,6 +22,8 @@ pub struct Input {
     pub diff: Diff,
     /// What the changed code holds.
     pub code: Code,
+    /// Contracts with other services, compared.
+    pub contracts: Vec<Contract>,
     /// Results of tests; nothing before they ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<Tests>,
@@ -222,6 +224,20 @@ pub struct Code {
     pub secrets: Vec<Sensitive>,
     /// Data of persons in added lines, by its kind.
     pub pii: Vec<Sensitive>,
+}
+
+/// A contract that the patch touches, before and after.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contract {
+    /// The file.
+    pub path: String,
+    /// How it was compared: `openapi`, `protobuf`, `pact`; `new`, `removed`, or `unknown` where it could not be.
+    pub format: String,
+    /// What the other side may rely on and does not get any more, or that it could not be compared.
+    pub breaking: Vec<String>,
+    /// What there is more.
+    pub additions: Vec<String>,
 }
 
 /// A line of a file.

@@ -17,8 +17,9 @@ pub use decision::{Decision, Denial, ENGINE};
 pub use error::{Error, Problem};
 pub use fixture::{BASE, Case, Expected, Report, test_dir};
 pub use input::{
-    ChangedFile, Code, Diff, Egress, FileKind, FileStatus, Flag, Golden, Input, Limits, Observability, Origin, Owner,
-    Patch, PatchKind, Place, Request, RevertProof, Sandbox, Sensitive, Stage, Suite, Tests, UndefinedName,
+    ChangedFile, Code, Contract, Diff, Egress, FileKind, FileStatus, Flag, Golden, Input, Limits, Observability,
+    Origin, Owner, Patch, PatchKind, Place, Request, RevertProof, Sandbox, Sensitive, Stage, Suite, Tests,
+    UndefinedName,
 };
 pub use kind::kind_of;
 pub use lint::{Finding, lint, lint_files};

@@ -4,6 +4,7 @@
 //! lie about its own tests can. What it cannot do is pass with a failing exit code.
 
 mod cargo;
+mod coverage;
 mod detect;
 mod golang;
 mod junit;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use coverage::{Coverage, Lines};
 pub use toolchain::in_path as tools_in_path;
 
 use crate::error::Error;
@@ -120,23 +122,37 @@ impl Suite {
         limits: Limits,
     ) -> Result<(Results, Option<Outcome>), Error> {
         let outbox = tempfile::tempdir().map_err(Error::io("could not make a folder for results"))?;
-        let real =
-            |path: &Path| fs::canonicalize(path).map_err(Error::io(format!("could not open {}", path.display())));
-        let (worktree, dir) = (real(worktree)?, real(&worktree.join(&self.folder))?);
-        if !dir.starts_with(&worktree) {
-            return Err(Error::refused(self.folder.display(), "it leads out of the worktree"));
-        }
+        let dir = worktree.join(&self.folder);
+        let dir = fs::canonicalize(&dir).map_err(Error::io(format!("could not open {}", dir.display())))?;
         let cache = sandbox.cache.clone().unwrap_or_else(|| outbox.path().join("cache"));
         fs::create_dir_all(&cache).map_err(Error::io(format!("could not make {}", cache.display())))?;
         let plan = match self.plan(&dir, outbox.path(), &cache, only.filter(|only| !only.is_empty())) {
             Ok(plan) => plan,
             Err(why) => return Ok((Results::none(why), None)),
         };
+        self.carry_out(plan, sandbox, worktree, outbox.path(), limits)
+    }
+
+    /// Runs a plan of this suite, which may write to the worktree, the outbox and the cache.
+    fn carry_out(
+        &self,
+        plan: Plan,
+        sandbox: &Sandbox,
+        worktree: &Path,
+        outbox: &Path,
+        limits: Limits,
+    ) -> Result<(Results, Option<Outcome>), Error> {
+        let real =
+            |path: &Path| fs::canonicalize(path).map_err(Error::io(format!("could not open {}", path.display())));
+        let (worktree, dir) = (real(worktree)?, real(&worktree.join(&self.folder))?);
+        if !dir.starts_with(&worktree) {
+            return Err(Error::refused(self.folder.display(), "it leads out of the worktree"));
+        }
         let mut sandbox = sandbox.clone();
         sandbox.readable.extend(plan.readable);
         let mut command = plan.command;
         command.limits = limits;
-        command.writable.extend([outbox.path().to_owned(), worktree]);
+        command.writable.extend([outbox.to_owned(), worktree]);
         command.writable.extend(sandbox.cache.clone());
         let outcome = sandbox.run(&command)?;
         let results = judged((plan.read)(&outcome), &outcome);
@@ -157,6 +173,7 @@ impl Suite {
                 let name = self.argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
                 let mut plan = by_exit_code(dir, self.argv.clone(), &name, only)?;
                 python::resolve(&mut plan);
+                cargo::resolve(dir, cache, &mut plan)?;
                 Ok(plan)
             }
         }

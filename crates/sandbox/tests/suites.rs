@@ -265,3 +265,61 @@ fn suites_are_found_by_their_files_alone() {
     );
     assert_eq!(kinds(tree(&[("node_modules/x/test_a.py", "")]).path()), []);
 }
+
+fn covered(suite: &Suite, dir: &Path) -> Result<backtrail_sandbox::suites::Coverage, String> {
+    suite.coverage(&sandbox(), dir, limits()).expect("the sandbox works")
+}
+
+#[test]
+fn coverage_of_python_names_the_lines_that_no_test_runs() {
+    let dir = tree(&[
+        ("shop.py", "def pay(n):\n    if n > 9:\n        return 'much'\n    return 'little'\n"),
+        ("test_shop.py", "from shop import pay\n\ndef test_pays():\n    assert pay(1) == 'little'\n"),
+    ]);
+    let Some(suite) = suite(dir.path(), Kind::Pytest, &["python3", "-I", "-c", "import pytest, coverage"]) else {
+        return;
+    };
+    let found = covered(&suite, dir.path()).expect("measured");
+    assert_eq!(found["shop.py"].missed, [3].into(), "{found:?}");
+    assert!(found["shop.py"].ran.contains(&4));
+}
+
+#[test]
+fn coverage_of_go_names_the_lines_that_no_test_runs() {
+    let dir = tree(&[
+        ("go.mod", "module shop.example/pay\n\ngo 1.21\n"),
+        (
+            "bank/bank.go",
+            "package bank\n\nfunc Pay(n int) string {\n\tif n > 9 {\n\t\treturn \"much\"\n\t}\n\treturn \"little\"\n}\n",
+        ),
+        (
+            "bank/bank_test.go",
+            "package bank\n\nimport \"testing\"\n\nfunc TestPay(t *testing.T) {\n\tif Pay(1) != \"little\" {\n\t\tt.Fatal()\n\t}\n}\n",
+        ),
+    ]);
+    let Some(suite) = suite(dir.path(), Kind::Go, &["go", "version"]) else { return };
+    let found = covered(&suite, dir.path()).expect("measured");
+    assert!(found["bank/bank.go"].missed.contains(&5) && found["bank/bank.go"].ran.contains(&7), "{found:?}");
+}
+
+#[test]
+fn coverage_of_node_names_the_lines_that_no_test_runs() {
+    let dir = tree(&[
+        ("package.json", "{ \"type\": \"module\", \"scripts\": { \"test\": \"node --test\" } }"),
+        ("shop.js", "export function pay(n) {\n  if (n > 9) {\n    return 'much'\n  }\n  return 'little'\n}\n"),
+        (
+            "shop.test.js",
+            "import test from 'node:test'\nimport assert from 'node:assert'\nimport { pay } from './shop.js'\n\ntest('pays', () => assert.equal(pay(1), 'little'))\n",
+        ),
+    ]);
+    let Some(suite) = suite(dir.path(), Kind::Node, &["node", "--version"]) else { return };
+    let found = covered(&suite, dir.path()).expect("measured");
+    assert!(found["shop.js"].missed.contains(&3) && found["shop.js"].ran.contains(&5), "{found:?}");
+}
+
+#[test]
+fn without_a_tool_for_coverage_the_reason_is_told() {
+    let dir = tree(&[("Makefile", "test:\n\ttrue\n")]);
+    let suite = Suite { kind: Kind::Make, folder: "".into(), argv: Vec::new() };
+    assert!(covered(&suite, dir.path()).is_err_and(|why| why.contains("Make")));
+}

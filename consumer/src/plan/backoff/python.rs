@@ -5,14 +5,34 @@ use std::ops::Range;
 
 use backtrail_code::tree_sitter::Node;
 
-use super::Values;
+use super::{Change, Values, trial};
+use crate::context::Context;
 use crate::plan::python::{
-    Edits, Instruments, Style, Target, before_definitions, call_of, callee, is_dotted, line_start, named, next_line,
-    own, with_imports,
+    Edits, Instruments, Style, Subject, Target, before_definitions, call_of, callee, is_dotted, line_start, module_of,
+    named, next_line, own, with_imports,
 };
 
 /// Names that say that chance has a part in it already.
 const CHANCE: [&str; 6] = ["random", "uniform", "jitter", "randint", "randrange", "secrets"];
+
+/// The change and its tests.
+pub(super) fn change(context: &Context, target: &Target<'_>, values: &Values) -> Result<Change, String> {
+    let retry = Retry::find(target)?;
+    let instruments = Instruments::find(context, target)?;
+    let subject = Subject::find(context, target)?;
+    let module = module_of(context, target.path);
+    let name = target.path.rsplit('/').next().unwrap_or(target.path);
+    let stem = name.strip_suffix(".py").unwrap_or(name);
+    let folder = subject.from.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    Ok(Change {
+        line: retry.line,
+        says: retry.says(),
+        content: edited(target, &retry, &instruments, values)?,
+        test_path: format!("{folder}test_{stem}_{}_backoff.py", target.name().trim_matches('_')),
+        test: trial::text(&module, target, &retry, &instruments, &subject, values)?,
+        tests: trial::TESTS.iter().map(|test| (*test).to_owned()).collect(),
+    })
+}
 
 /// A loop that tries again.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use backtrail_code::tree_sitter::Node;
 
-use super::Values;
+use super::{Change, Values};
+use crate::context::Context;
 use crate::plan::python::{
-    Edits, Instruments, Style, Subject, Target, before_definitions, body, callee, is_dotted, named, place_of,
-    split_imports, with_imports,
+    Edits, Instruments, Style, Subject, Target, before_definitions, body, callee, is_dotted, module_of, named,
+    place_of, split_imports, with_imports,
 };
 
 /// The generated test.
-pub(super) const TEST: &str = "test_the_call_does_not_wait_for_ever";
+const TEST: &str = "test_the_call_does_not_wait_for_ever";
 
 /// Calls that take a timeout by name and have none by default, with how many arguments come before it.
 const WAITING: [(&str, usize); 11] = [
@@ -28,13 +29,30 @@ const WAITING: [(&str, usize); 11] = [
     ("socket.create_connection", 1),
 ];
 
+/// The change and its test.
+pub(super) fn change(context: &Context, target: &Target<'_>, values: &Values) -> Result<Change, String> {
+    let call = Call::find(target)?;
+    let instruments = Instruments::find(context, target)?;
+    let subject = Subject::find(context, target)?;
+    let stem = target.path.rsplit('/').next().unwrap_or(target.path).trim_end_matches(".py");
+    let folder = subject.from.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    Ok(Change {
+        line: call.line,
+        callee: call.callee.clone(),
+        content: edited(target, &call, &instruments, values)?,
+        test_path: format!("{folder}test_{stem}_{}_deadline.py", target.name().trim_matches('_')),
+        test: test(&module_of(context, target.path), target, &call, &instruments, &subject, values),
+        tests: vec![TEST.to_owned()],
+    })
+}
+
 /// A call without a timeout.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Call {
+struct Call {
     /// Its line.
-    pub(super) line: usize,
+    line: usize,
     /// What is called, as written.
-    pub(super) callee: String,
+    callee: String,
     /// Where a further argument goes, and what stands between.
     at: usize,
     comma: &'static str,
@@ -42,7 +60,7 @@ pub(super) struct Call {
 
 impl Call {
     /// The one call of the function that waits for ever.
-    pub(super) fn find(target: &Target<'_>) -> Result<Self, String> {
+    fn find(target: &Target<'_>) -> Result<Self, String> {
         let calls = target.nodes().into_iter().filter(|node| node.kind() == "call");
         let found: Vec<Self> = calls.filter_map(|call| Self::of(target, call)).collect();
         match found.as_slice() {
@@ -79,12 +97,7 @@ impl Call {
 }
 
 /// The file with the new code.
-pub(super) fn edited(
-    target: &Target<'_>,
-    call: &Call,
-    instruments: &Instruments,
-    values: &Values,
-) -> Result<String, String> {
+fn edited(target: &Target<'_>, call: &Call, instruments: &Instruments, values: &Values) -> Result<String, String> {
     let text = target.parsed.text();
     for name in ["_deadline", "_DEADLINE_FLAG"] {
         if crate::context::has_word(text, name) {
@@ -128,7 +141,7 @@ def _deadline():
 }
 
 /// The generated test: what the call is asked to wait, and that it is asked as before while the flag is off.
-pub(super) fn test(
+fn test(
     module: &str,
     target: &Target<'_>,
     call: &Call,

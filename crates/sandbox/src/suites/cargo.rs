@@ -41,6 +41,20 @@ pub(super) fn plan(dir: &Path, cache: &Path, only: Option<&[String]>) -> Result<
     Ok(Plan { command, readable, read: Box::new(read) })
 }
 
+/// Lets a command that begins with `cargo` start the toolchain's own, for the same reason.
+pub(super) fn resolve(dir: &Path, cache: &Path, given: &mut Plan) -> Result<(), String> {
+    if given.command.argv.first().is_none_or(|first| first != "cargo") {
+        return Ok(());
+    }
+    let own = plan(dir, cache, None)?;
+    let rest = given.command.argv.split_off(1);
+    given.command = own.command;
+    given.command.argv.truncate(1);
+    given.command.argv.extend(rest);
+    given.readable.extend(own.readable);
+    Ok(())
+}
+
 fn read(outcome: &Outcome) -> Results {
     let mut results = results(&outcome.stdout.text());
     let errors = outcome.stderr.text();

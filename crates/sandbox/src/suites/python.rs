@@ -11,10 +11,12 @@ struct Python {
     program: PathBuf,
     readable: Vec<PathBuf>,
     pytest: bool,
+    coverage: bool,
 }
 
 const ASK: &str = "import sys, importlib.util
 print(sys.executable); print(importlib.util.find_spec('pytest') is not None)
+print(importlib.util.find_spec('coverage') is not None)
 print('\\n'.join({sys.prefix, sys.base_prefix, *(p for p in sys.path if p)}))";
 
 /// Asked once: tools do not change while we run.
@@ -22,11 +24,11 @@ fn python() -> Result<&'static Python, String> {
     static FOUND: OnceLock<Result<Python, String>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
         let lines = toolchain::ask(&toolchain::program("python3")?, &["-I", "-c", ASK])?;
-        let [program, pytest, readable @ ..] = &lines[..] else {
+        let [program, pytest, coverage, readable @ ..] = &lines[..] else {
             return Err("python3 does not say where it is".into());
         };
         let readable = readable.iter().map(PathBuf::from).filter(|path| path.is_dir()).collect();
-        Ok(Python { program: program.into(), readable, pytest: pytest == "True" })
+        Ok(Python { program: program.into(), readable, pytest: pytest == "True", coverage: coverage == "True" })
     });
     found.as_ref().map_err(Clone::clone)
 }
@@ -79,6 +81,49 @@ fn placed(dir: &Path, test: &str) -> String {
         Some(above) => format!("{}::{rest}", above.join(file).display()),
         None => test.to_owned(),
     }
+}
+
+/// Runs the tests under coverage.py and writes `{PATH: [[lines that could run], [lines that did not]]}`.
+const COVERAGE: &str = r#"
+import json, os, sys
+out, kind = sys.argv[1], sys.argv[2]
+sys.path.insert(0, "")
+import coverage
+cov = coverage.Coverage(data_file=None, config_file=False, source=["."])
+cov.start()
+code = 1
+try:
+    if kind == "pytest":
+        import pytest
+        code = int(pytest.main(["-q", "-p", "no:cacheprovider"]))
+    else:
+        import unittest
+        loader = unittest.TestLoader()
+        suite = unittest.TestSuite(loader.discover(".", pattern=p) for p in ("test_*.py", "*_test.py"))
+        code = 0 if unittest.TextTestRunner(verbosity=0).run(suite).wasSuccessful() else 1
+finally:
+    cov.stop()
+    found = {}
+    for file in cov.get_data().measured_files():
+        try:
+            _, could, _, missed, _ = cov.analysis2(file)
+        except coverage.CoverageException:
+            continue
+        found[os.path.relpath(file)] = [could, missed]
+    with open(out, "w") as file:
+        json.dump(found, file)
+sys.exit(code)
+"#;
+
+/// The same tests, with the lines that they ran written to `file`.
+pub(super) fn coverage(dir: &Path, file: &Path, pytest: bool) -> Result<Plan, String> {
+    if !python()?.coverage {
+        return Err("coverage.py is not installed for python3".into());
+    }
+    let kind = if pytest { "pytest" } else { "unittest" };
+    let (mut command, readable) = start(dir, &["-c", COVERAGE])?;
+    command.argv.extend([file.into(), kind.into()]);
+    Ok(Plan { command, readable, read: Box::new(|_| Results::default()) })
 }
 
 /// The name by which pytest runs the test again: `tests/test_a.py::Class::test[1]`.

@@ -1,0 +1,3 @@
+module shop.example/basketview
+
+go 1.22

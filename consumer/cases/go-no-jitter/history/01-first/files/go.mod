@@ -1,0 +1,3 @@
+module shop.example/notify
+
+go 1.22

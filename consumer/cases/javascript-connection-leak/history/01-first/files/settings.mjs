@@ -1,0 +1,1 @@
+export default { pool: { size: 8 } }
