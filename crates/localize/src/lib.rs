@@ -31,6 +31,7 @@ pub mod ochiai;
 pub mod rank;
 pub mod refine;
 pub mod resource;
+pub mod saturation;
 pub mod signs;
 pub mod sparse;
 pub mod spectrum;

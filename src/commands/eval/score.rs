@@ -165,15 +165,16 @@ impl Told {
         Some(Self { key: verdict.incident_key.clone(), announced, last_sign: verdict.window.end_unix_nano })
     }
 
-    /// Whether it was announced during the fault; what ends with the fault's last slice is announced when that closes.
+    /// Whether it was announced during the fault, and shows it; what ends with the fault's last slice is announced when
+    /// that closes. What was announced when the fault began, or showed its last sign before, is about something else.
     fn within(&self, fault: Span, slice: Duration) -> bool {
-        fault.start <= self.announced && self.announced <= fault.end.plus(slice)
+        fault.start < self.announced && self.announced <= fault.end.plus(slice) && self.last_sign > fault.start
     }
 
     /// The incident of a fault: the first one that was announced while it lasted, or else the last one of before that went
     /// on into it. A label says when a fault was asked for, and in some recordings it is there earlier.
     fn of_fault(all: &[Self], fault: Span, slice: Duration) -> Option<&Self> {
-        let goes_on = |told: &&Self| told.announced < fault.start && told.last_sign > fault.start;
+        let goes_on = |told: &&Self| told.announced <= fault.start && told.last_sign > fault.start;
         all.iter().find(|told| told.within(fault, slice)).or_else(|| all.iter().rfind(goes_on))
     }
 }
@@ -254,6 +255,8 @@ mod tests {
             Told::of_fault(all, fault, Duration::from_nanos(15)).map(|told| told.key.clone())
         };
         let (over, going_on) = (told("over", 50, 100), told("going on", 60, 130));
+        assert_eq!(of_fault(&[told("told late", 110, 90)]), None);
+        assert_eq!(of_fault(&[told("told at its start", 100, 120)]).as_deref(), Some("told at its start"));
         assert_eq!(of_fault(&[over.clone(), told("late", 216, 230)]), None);
         assert_eq!(of_fault(&[over.clone(), going_on.clone()]).as_deref(), Some("going on"));
         let inside = [over, going_on, told("first", 110, 150), told("second", 215, 220)];
