@@ -142,14 +142,25 @@ pub(crate) fn resource_of(baseline: &[&MetricSlice], window: &[&MetricSlice], sl
     out
 }
 
-/// The service and `z` of every sick series of [`resource`], with some of the slices as the window.
-pub(crate) fn sick<'a>(scrapes: &Scrapes<'a>, is_window: impl Fn(Slice) -> bool) -> Vec<(&'a Arc<str>, f64)> {
+/// The service and `z` of every sick series of [`resource_of`], with some of the slices as the window.
+pub(crate) fn sick<'a>(
+    scrapes: &Scrapes<'a>,
+    is_window: impl Fn(Slice) -> bool,
+    slow: &BTreeSet<Arc<str>>,
+) -> Vec<(&'a Arc<str>, f64)> {
     let readings = Readings::split(scrapes, is_window);
     let judged = readings.judged();
     let gate = universal_threshold(judged.len());
-    let sick =
-        judged.iter().map(|series| (series, series.z())).filter(|(series, z)| series.is_sick(*z, gate, LEAST_WINDOW));
+    let sick = judged
+        .iter()
+        .map(|series| (series, series.z()))
+        .filter(|(series, z)| series.is_sick(*z, gate, least_window(&series.key.service, slow)));
     sick.map(|(series, z)| (&series.key.service, z)).collect()
+}
+
+/// How many scrapes of a service have to be there to be believed.
+fn least_window(service: &Arc<str>, slow: &BTreeSet<Arc<str>>) -> usize {
+    if slow.contains(service) { 1 } else { LEAST_WINDOW }
 }
 
 fn finding(series: &Series<'_>, gate: f64, fullness: &Fullness, slow: &BTreeSet<Arc<str>>) -> ResourceFinding {
@@ -172,7 +183,7 @@ fn finding(series: &Series<'_>, gate: f64, fullness: &Fullness, slow: &BTreeSet<
         gain: (series.window_mean() - baseline_median).max(0.0),
         utilisation,
         factor: utilisation.unwrap_or_else(|| fullness.stand_in(key.measure, baseline_median, second_highest)),
-        sick: series.is_sick(z, gate, if slow.contains(&key.service) { 1 } else { LEAST_WINDOW }),
+        sick: series.is_sick(z, gate, least_window(&key.service, slow)),
         shared_node: Vec::new(),
     }
 }
