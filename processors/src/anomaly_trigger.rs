@@ -34,6 +34,7 @@ mod config;
 mod entries;
 mod evidence;
 mod given;
+mod scrapes;
 mod shift;
 mod slo;
 
@@ -124,8 +125,11 @@ impl Processor for AnomalyTrigger {
                 self.pending.entry(part.slice).or_default().push(Arc::clone(part));
             }
         }
-        if let (Data::MetricWindows(part), Some(given)) = (&batch.data, &mut self.given) {
-            given.scraped(part.slice);
+        if let Data::MetricWindows(part) = &batch.data {
+            match &mut self.given {
+                Some(given) => given.scraped(part.slice),
+                None => self.evidence.scraped(part),
+            }
         }
         out.pass(batch);
         Ok(())

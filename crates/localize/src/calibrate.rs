@@ -23,7 +23,7 @@ use backtrail_model::verdict::{Confidence, Suspect};
 use crate::blocks::{CUTS, Stretch};
 use crate::errors::{self, ErrorFinding, Errors};
 use crate::judge::{Case, Kind, Options, Slices};
-use crate::latency::{self, Finding, sick_edges};
+use crate::latency::{self, Finding, sick_edges, slow_services};
 use crate::resource::{self, Scrapes};
 use crate::spectrum::UNIT;
 use crate::stats::universal_threshold;
@@ -143,7 +143,11 @@ impl<'a> Past<'a> {
             errors: &errors,
             lost: None,
             regions: &regions,
-            resources: &if has(Kind::Resources) { resource::sick(scrapes, within) } else { Vec::new() },
+            resources: &if has(Kind::Resources) {
+                resource::sick(scrapes, within, &slow_services(&latency))
+            } else {
+                Vec::new()
+            },
             traces: (0..table.traces.len()).filter(|&cell| is_window(cell)).map(|cell| table.traces[cell]).sum(),
         };
         let mut greatest = [0.0_f64; PARTS];

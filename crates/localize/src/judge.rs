@@ -21,8 +21,8 @@ use crate::blocks::{CUTS, Stretch};
 use crate::calibrate::{Quiet, length};
 use crate::edge_blame::{ServiceGraph, merge_edges};
 use crate::errors::{Errors, errors};
-use crate::latency::{Latency, latency, sick_edges};
-use crate::resource::{Resource, resource};
+use crate::latency::{Latency, latency, sick_edges, slow_services};
+use crate::resource::{Resource, resource_of};
 use crate::spectrum::{Limits, Spectrum};
 use crate::stats::{noisy_or, settle};
 use crate::structure::{Forms, Structure, structure};
@@ -264,8 +264,7 @@ pub(crate) fn evidence<'a>(baseline: &Slices<'a>, window: &Slices<'a>, options: 
     let limits = Limits::learn(&baseline.spectra, options.latency_quantile, &options.limits);
     let spectrum = Spectrum::new(&window.spectra, &limits);
     let (before, now) = (graph(&baseline.edges), graph(&window.edges));
-    let resources =
-        if without(Kind::Resources) { Resource::default() } else { resource(&baseline.metrics, &window.metrics) };
+    let (quiet_scrapes, scrapes) = (&baseline.metrics, &window.metrics);
     let (baseline, window) = (Stretch::new(&baseline.spectra), Stretch::new(&window.spectra));
     let all = baseline.followed_by(&window);
     let split = all.split(|cell| cell >= baseline.cells.len(), &options.cuts);
@@ -282,6 +281,11 @@ pub(crate) fn evidence<'a>(baseline: &Slices<'a>, window: &Slices<'a>, options: 
     } else {
         let forms = Forms::new(&all, options.sampled_share, options.chains());
         structure(&forms, &split, &sick_edges(&latency.findings), &errors.silent)
+    };
+    let resources = if without(Kind::Resources) {
+        Resource::default()
+    } else {
+        resource_of(quiet_scrapes, scrapes, &slow_services(&latency.findings))
     };
     let mut services = score(&spectrum, &now, &latency, &errors, &structure, &resources);
     services.retain(|service, _| options.among.as_ref().is_none_or(|among| among.contains(service)));

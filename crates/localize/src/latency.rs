@@ -287,6 +287,12 @@ fn deviation(sums: &Pile<'_>) -> f64 {
     scaled.max(0.0).sqrt() / sums.n as f64
 }
 
+/// Services that are slow: their own time, or the way to them.
+pub(crate) fn slow_services(findings: &[Finding]) -> std::collections::BTreeSet<Arc<str>> {
+    let sick = findings.iter().filter(|finding| finding.sick);
+    sick.map(|f| Arc::clone(f.key.callee.as_ref().unwrap_or(&f.key.service))).collect()
+}
+
 /// Edges that are sick, as (caller, callee).
 pub(crate) fn sick_edges(findings: &[Finding]) -> std::collections::BTreeSet<(Arc<str>, Arc<str>)> {
     let sick = findings.iter().filter(|finding| finding.sick);

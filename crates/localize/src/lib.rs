@@ -33,6 +33,7 @@ pub mod peers;
 pub mod rank;
 pub mod refine;
 pub mod resource;
+pub mod saturation;
 pub mod signs;
 pub mod silent;
 pub mod sparse;

@@ -118,11 +118,17 @@ pub struct Resource {
 /// assert!((m.scores["cart"] - 0.70 / (0.70_f64 * 0.80).sqrt() * 0.40).abs() < 1e-9);
 /// ```
 pub fn resource(baseline: &[&MetricSlice], window: &[&MetricSlice]) -> Resource {
+    resource_of(baseline, window, &BTreeSet::new())
+}
+
+/// The same, where one scrape of a service that is `slow` by its traces is believed: it does not stand alone. A short window
+/// has no second one.
+pub(crate) fn resource_of(baseline: &[&MetricSlice], window: &[&MetricSlice], slow: &BTreeSet<Arc<str>>) -> Resource {
     let readings = Readings::new(baseline, window);
     let judged = readings.judged();
     let gate = universal_threshold(judged.len());
     let fullness = Fullness::new(&readings);
-    let mut findings: Vec<_> = judged.iter().map(|series| finding(series, gate, &fullness)).collect();
+    let mut findings: Vec<_> = judged.iter().map(|series| finding(series, gate, &fullness, slow)).collect();
     let above: Vec<bool> = judged.iter().map(|series| series.is_above_quiet()).collect();
     let families = scores(&findings, |i| findings[i].sick);
     let mut out = Resource {
@@ -136,16 +142,28 @@ pub fn resource(baseline: &[&MetricSlice], window: &[&MetricSlice]) -> Resource 
     out
 }
 
-/// The service and `z` of every sick series of [`resource`], with some of the slices as the window.
-pub(crate) fn sick<'a>(scrapes: &Scrapes<'a>, is_window: impl Fn(Slice) -> bool) -> Vec<(&'a Arc<str>, f64)> {
+/// The service and `z` of every sick series of [`resource_of`], with some of the slices as the window.
+pub(crate) fn sick<'a>(
+    scrapes: &Scrapes<'a>,
+    is_window: impl Fn(Slice) -> bool,
+    slow: &BTreeSet<Arc<str>>,
+) -> Vec<(&'a Arc<str>, f64)> {
     let readings = Readings::split(scrapes, is_window);
     let judged = readings.judged();
     let gate = universal_threshold(judged.len());
-    let sick = judged.iter().map(|series| (series, series.z())).filter(|(series, z)| series.is_sick(*z, gate));
+    let sick = judged
+        .iter()
+        .map(|series| (series, series.z()))
+        .filter(|(series, z)| series.is_sick(*z, gate, least_window(&series.key.service, slow)));
     sick.map(|(series, z)| (&series.key.service, z)).collect()
 }
 
-fn finding(series: &Series<'_>, gate: f64, fullness: &Fullness) -> ResourceFinding {
+/// How many scrapes of a service have to be there to be believed.
+fn least_window(service: &Arc<str>, slow: &BTreeSet<Arc<str>>) -> usize {
+    if slow.contains(service) { 1 } else { LEAST_WINDOW }
+}
+
+fn finding(series: &Series<'_>, gate: f64, fullness: &Fullness, slow: &BTreeSet<Arc<str>>) -> ResourceFinding {
     let (key, z) = (series.key, series.z());
     let (baseline_median, second_highest) = (series.median(), series.second_highest());
     let utilisation = fullness.of(&key.service, key.measure);
@@ -165,7 +183,7 @@ fn finding(series: &Series<'_>, gate: f64, fullness: &Fullness) -> ResourceFindi
         gain: (series.window_mean() - baseline_median).max(0.0),
         utilisation,
         factor: utilisation.unwrap_or_else(|| fullness.stand_in(key.measure, baseline_median, second_highest)),
-        sick: series.is_sick(z, gate),
+        sick: series.is_sick(z, gate, least_window(&key.service, slow)),
         shared_node: Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a window shows anything at all: the signs that it differs from its past. A detector asks this again and
 //! again, so its gate grows with the number of looks, and quiet variation counts against a sign.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use backtrail_model::histogram::lower_bound;
@@ -9,7 +9,7 @@ use backtrail_model::paths::{Chain, Paths, Step, StepHash};
 use backtrail_model::spectra::{Element, ElementKind, SpectraSlice, TestKey};
 
 use crate::blocks::Stretch;
-use crate::latency::{CLOCK_NS, latency, sick_edges};
+use crate::latency::{CLOCK_NS, Finding, latency, sick_edges};
 use crate::spectrum::UNIT;
 use crate::stats::{universal_threshold, weighted_median};
 use crate::structure::{Forms, risen};
@@ -84,30 +84,46 @@ impl Sign {
 /// are made until the past is renewed. `T` and `F` ask the past itself, cut into `K` stretches of the window's length (at
 /// least [`BLOCKS`]), how much such stretches differ in quiet times: users come and go, caches fill, pods are moved, and
 /// none of it is chance from request to request. See [`apart`] and [`overdispersed`].
-pub fn find(baseline: &[&SpectraSlice], window: &[&SpectraSlice], least: Least) -> Vec<Symptom> {
+///
+/// The latency tests of services that are `full` (see [`saturated`](crate::saturation::saturated)) are a family of their own,
+/// with the gate `2 ln(tests of these)`: other data chose them, and has paid for all the looks (hierarchical testing,
+/// Yekutieli 2008). What such a service loses in all its operations adds up: what starves it slows each of them a little.
+pub fn find(
+    baseline: &[&SpectraSlice],
+    window: &[&SpectraSlice],
+    least: Least,
+    full: &BTreeSet<Arc<str>>,
+) -> Vec<Symptom> {
     let (baseline, window) = (Stretch::new(baseline), Stretch::new(window));
     let quiet = baseline.cells.len();
     let all = baseline.followed_by(&window);
     let split = all.split(|cell| cell >= quiet, &[BLOCKS, (quiet / window.cells.len().max(1)).max(BLOCKS)]);
     let latency = latency(&Table::new(&all), &split.with(split.cuts[0].clone()), true);
-    let gate = universal_threshold(latency.findings.len().max(1) * least.looks);
+    let chance = universal_threshold(latency.findings.len().max(1) * least.looks);
+    let is_full = |finding: &Finding| full.contains(suspect(&finding.key));
+    let among_full = universal_threshold(latency.findings.iter().filter(|finding| is_full(finding)).count());
+    let gate_of = |finding: &Finding| if is_full(finding) { among_full } else { chance };
+    let of_full = |found: &&Finding| is_full(found) && found.z > 0.0 && statistic(found) > among_full;
+    let starved = by_suspect(latency.findings.iter().filter(of_full));
     let slow = latency.findings.iter().filter_map(|finding| {
-        let rise = finding.mean_ns - finding.baseline_ns;
+        let gate = gate_of(finding);
+        let rise = rise(finding);
         let large = rise >= least.time_ns && rise >= least.latency_rise * finding.baseline_ns;
         if !large || finding.z <= 0.0 {
             return None;
         }
-        let statistic = (finding.z * finding.z).min(finding.g);
+        let statistic = statistic(finding);
         // The dear part is asked only where the answer matters.
         let asked = statistic > gate / 2.0;
-        if asked && rise * (finding.n as f64) < least.time_share * passing_time(&window, &finding.key) {
+        let felt = |tests: &[&Finding]| lost(tests) >= least.time_share * passing_time(&window, tests);
+        if asked && !felt(&[finding]) && !starved.get(suspect(&finding.key)).is_some_and(|tests| felt(tests)) {
             return None;
         }
         let means = if asked { means(&baseline, &split.cuts[1], &finding.key) } else { Vec::new() };
         Some(Symptom {
-            service: Arc::clone(finding.key.callee.as_ref().unwrap_or(&finding.key.service)),
+            service: Arc::clone(suspect(&finding.key)),
             sign: Sign::Slow(finding.key.clone()),
-            statistic: if asked { statistic.min(apart(finding.mean_ns, means)) } else { statistic },
+            statistic: if asked { statistic.min(apart(finding.mean_ns, means, CLOCK_NS)) } else { statistic },
             gate,
             observed: finding.mean_ns / 1e6,
             normal: finding.baseline_ns / 1e6,
@@ -130,15 +146,48 @@ pub fn find(baseline: &[&SpectraSlice], window: &[&SpectraSlice], least: Least) 
     slow.chain(paths).collect()
 }
 
-/// Time that the traces took which pass through an operation, nanoseconds; 0 if their elements were not counted.
-fn passing_time(window: &Stretch<'_>, key: &TestKey) -> f64 {
-    let operation =
-        Element { kind: ElementKind::Route, service: Arc::clone(&key.service), name: Arc::clone(&key.operation) };
+/// Whom a latency test points at: a gap at who is called.
+fn suspect(key: &TestKey) -> &Arc<str> {
+    key.callee.as_ref().unwrap_or(&key.service)
+}
+
+/// What a latency test says as it stands: `min(z², G)`.
+fn statistic(finding: &Finding) -> f64 {
+    (finding.z * finding.z).min(finding.g)
+}
+
+/// How much longer it takes than normal, nanoseconds.
+fn rise(finding: &Finding) -> f64 {
+    finding.mean_ns - finding.baseline_ns
+}
+
+/// Tests by whom they point at.
+fn by_suspect<'a>(tests: impl Iterator<Item = &'a Finding>) -> BTreeMap<&'a Arc<str>, Vec<&'a Finding>> {
+    let mut by_suspect: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for test in tests {
+        by_suspect.entry(suspect(&test.key)).or_default().push(test);
+    }
+    by_suspect
+}
+
+/// Time that is lost in these tests, nanoseconds: self times and gaps are parts of a request that do not overlap.
+fn lost(tests: &[&Finding]) -> f64 {
+    tests.iter().map(|test| rise(test) * test.n as f64).sum()
+}
+
+/// Time that the traces took which pass through one of the operations, nanoseconds; 0 if their elements were not counted.
+fn passing_time(window: &Stretch<'_>, tests: &[&Finding]) -> f64 {
+    let operation = |test: &&Finding| Element {
+        kind: ElementKind::Route,
+        service: Arc::clone(&test.key.service),
+        name: Arc::clone(&test.key.operation),
+    };
+    let operations: Vec<Element> = tests.iter().map(operation).collect();
     let mut time = 0.0;
     for (_, part) in window.parts() {
         for (group, &traces) in &part.groups {
             let elements = part.signatures.get(&group.signature).map_or(&[][..], |elements| &**elements);
-            if elements.binary_search(&operation).is_ok() {
+            if operations.iter().any(|operation| elements.binary_search(operation).is_ok()) {
                 time += lower_bound(group.latency) as f64 * traces as f64 / UNIT;
             }
         }
@@ -160,7 +209,7 @@ fn means(baseline: &Stretch<'_>, stretches: &[usize], key: &TestKey) -> Vec<(f64
 }
 
 /// How far a mean lies from those of `K` stretches, as a likelihood ratio: `T = (v + 1) ln(1 + t² / v)` with
-/// `t = (mean - median) / (1.4826 MAD)`, Student's statistic in a robust form, and `v = 0.37 (K - 1)`. With few stretches
+/// `t = (mean - median) / (1.4826 MAD + least spread)`, Student's statistic in a robust form, and `v = 0.37 (K - 1)`. With few stretches
 /// nobody knows how much they differ, and the same distance says less; a median of deviations knows it as well as a
 /// standard deviation of 37 % as many values. Sources: the likelihood ratio of a normal mean, variance unknown; efficiency
 /// of the MAD, Rousseeuw and Croux 1993.
@@ -168,18 +217,18 @@ fn means(baseline: &Stretch<'_>, stretches: &[usize], key: &TestKey) -> Vec<(f64
 /// ```
 /// # use backtrail_localize::signs::apart;
 /// let steady: Vec<(f64, f64)> = (0..60).map(|i| (5e6 + f64::from(i % 7) * 1e5, 40.0)).collect();
-/// assert!(apart(8.5e6, steady.clone()) > 20.0);
-/// assert!(apart(5.5e6, steady.clone()) < 6.0);
-/// assert!(apart(8.5e6, steady[..5].to_vec()) < apart(8.5e6, steady)); // less is known
+/// assert!(apart(8.5e6, steady.clone(), 5e4) > 20.0);
+/// assert!(apart(5.5e6, steady.clone(), 5e4) < 6.0);
+/// assert!(apart(8.5e6, steady[..5].to_vec(), 5e4) < apart(8.5e6, steady, 5e4)); // less is known
 /// ```
-pub fn apart(mean: f64, mut stretches: Vec<(f64, f64)>) -> f64 {
+pub fn apart(mean: f64, mut stretches: Vec<(f64, f64)>, least_spread: f64) -> f64 {
     let freedom = MAD_EFFICIENCY * (stretches.len() as f64 - 1.0);
     if freedom <= 0.0 {
         return 0.0;
     }
     let middle = weighted_median(&mut stretches).unwrap_or(mean);
     let mut strays: Vec<(f64, f64)> = stretches.iter().map(|(other, n)| ((other - middle).abs(), *n)).collect();
-    let spread = 1.4826 * weighted_median(&mut strays).unwrap_or(0.0) + CLOCK_NS;
+    let spread = 1.4826 * weighted_median(&mut strays).unwrap_or(0.0) + least_spread;
     let t = ((mean - middle) / spread).max(0.0);
     (freedom + 1.0) * (1.0 + t * t / freedom).ln()
 }
@@ -259,8 +308,9 @@ mod tests {
         slice
     }
 
-    fn strength(past: &[SpectraSlice], window: &[SpectraSlice]) -> f64 {
-        let found = find(&past.iter().collect::<Vec<_>>(), &window.iter().collect::<Vec<_>>(), LEAST);
+    fn strength(past: &[SpectraSlice], window: &[SpectraSlice], full: &[&str]) -> f64 {
+        let full = full.iter().map(|&service| Arc::from(service)).collect();
+        let found = find(&past.iter().collect::<Vec<_>>(), &window.iter().collect::<Vec<_>>(), LEAST, &full);
         found.first().map_or(0.0, Symptom::strength)
     }
 
@@ -270,27 +320,52 @@ mod tests {
         let steady: Vec<_> = (0..60).map(|at| slice(at, 5000 + at % 3 * 50)).collect();
         // Every seventh slice is slow, and blocks of many slices do not show it.
         let bursts: Vec<_> = (0..60).map(|at| slice(at, 4000 + at % 7 * 700)).collect();
-        assert!(strength(&steady, &window) > 1.0, "{}", strength(&steady, &window));
-        assert!(strength(&bursts, &window) < 1.0, "{}", strength(&bursts, &window));
+        assert!(strength(&steady, &window, &[]) > 1.0, "{}", strength(&steady, &window, &[]));
+        assert!(strength(&bursts, &window, &[]) < 1.0, "{}", strength(&bursts, &window, &[]));
+    }
+
+    /// A slice in which each request takes so many milliseconds and passes these operations, each of which takes so many
+    /// microseconds.
+    fn with_requests(at: u64, operations: &[&str], micros: u64, millis: u64) -> SpectraSlice {
+        let mut slice = SpectraSlice::new(Slice(at));
+        for operation in operations {
+            let key = TestKey { operation: (*operation).into(), ..key() };
+            let sums = slice.tests.entry(key).or_default();
+            (0..40).for_each(|n| sums.record((micros + 10 * (n % 20)) * 1000));
+        }
+        let element = |name: &&str| Element { kind: ElementKind::Route, service: "cart".into(), name: (*name).into() };
+        slice.signatures.insert(1, operations.iter().map(element).collect());
+        let entry = Entry { service: "shop".into(), route: "buy".into() };
+        let latency = bucket(millis * 1_000_000);
+        slice.groups.insert(TraceGroup { entry, signature: 1, error: false, latency }, 40 * UNIT as u64);
+        slice
     }
 
     #[test]
-    fn time_that_no_request_feels_is_no_sign() {
-        let element = Element { kind: ElementKind::Route, service: "cart".into(), name: "load".into() };
-        let with_requests = |at: u64, micros: u64, millis: u64| {
-            let mut slice = slice(at, micros);
-            slice.signatures.insert(1, Arc::from([element.clone()]));
-            let entry = Entry { service: "shop".into(), route: "buy".into() };
-            let latency = bucket(millis * 1_000_000);
-            slice.groups.insert(TraceGroup { entry, signature: 1, error: false, latency }, 40 * UNIT as u64);
-            slice
+    fn time_that_no_request_feels_is_no_sign_unless_it_adds_up_where_a_limit_is_reached() {
+        let strength = |operations: &[&str], full: &[&str], millis: u64| {
+            let past: Vec<_> = (0..60).map(|at| with_requests(at, operations, 5000 + at % 3 * 50, millis)).collect();
+            let slow = |at| with_requests(at, operations, 8000, millis);
+            strength(&past, &[slow(100), slow(101)], full)
         };
-        let strength = |millis: u64| {
-            let past: Vec<_> = (0..60).map(|at| with_requests(at, 5000 + at % 3 * 50, millis)).collect();
-            strength(&past, &[with_requests(100, 8000, millis), with_requests(101, 8000, millis)])
+        assert!(strength(&["load"], &[], 20) > 1.0, "3 of 20 ms");
+        assert!(strength(&["load"], &["cart"], 60) < 1.0, "3 of 60 ms");
+        assert!(strength(&["load", "move", "save"], &["cart"], 60) > 1.0, "9 of 60 ms in one service");
+        assert!(strength(&["load", "move", "save"], &[], 60) < 1.0, "they may have nothing to do with each other");
+    }
+
+    #[test]
+    fn where_a_limit_is_reached_less_proof_is_asked_for() {
+        let past: Vec<_> = (0..60).map(|at| slice(at, 5000 + at % 7 * 300)).collect();
+        let window = [slice(100, 8000), slice(101, 8000)];
+        let found = |full: &[&str]| {
+            let full = full.iter().map(|&name| Arc::from(name)).collect();
+            let found = find(&past.iter().collect::<Vec<_>>(), &window.iter().collect::<Vec<_>>(), LEAST, &full);
+            (found[0].statistic, found[0].gate)
         };
-        assert!(strength(20) > 1.0, "3 of 20 ms");
-        assert!(strength(60) < 1.0, "3 of 60 ms");
+        let (alone, elsewhere, full) = (found(&[]), found(&["stock"]), found(&["cart"]));
+        assert_eq!(alone, elsewhere);
+        assert!(full.1 < alone.1 && (full.0 - alone.0).abs() < 1e-9, "the same statistic, another gate: {full:?}");
     }
 
     #[test]

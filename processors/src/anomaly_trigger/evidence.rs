@@ -4,19 +4,22 @@
 //! A fault begins in some slice and lasts. So the newest 2, 4 and 8 slices are each held against the quiet slices before
 //! them, and a sign is as strong as the best of these says: a likelihood ratio over the time of the change, within a limited
 //! window (Willsky and Jones 1976; Lai 1995). As many slices again are left out in between, so that a slow onset does not
-//! become its own yardstick. What opens an incident has to be seen in two slices, each by itself.
+//! become its own yardstick. What opens an incident has to be seen in two slices, each by itself. Metrics say where to look
+//! first: see [`Scrapes`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use backtrail_localize::signs::{self, Least, Sign, Symptom};
 use backtrail_model::incident::DetectorKind;
+use backtrail_model::metrics::MetricSlice;
 use backtrail_model::spectra::{ElementKind, Entry, SpectraSlice};
 use backtrail_model::time::{Slice, SliceGrid};
 
 use super::clusters::Finding;
 use super::config::Shift;
 use super::entries::UNIT;
+use super::scrapes::Scrapes;
 
 /// Slices that are looked at together: a change may have come before any of these.
 const LOOKS: [usize; 3] = [2, 4, 8];
@@ -40,6 +43,7 @@ pub(super) struct EvidenceShifts {
     past: VecDeque<Kept>,
     /// The last slices with traffic; they become past when they are older than the longest look.
     recent: VecDeque<Kept>,
+    scrapes: Scrapes,
 }
 
 struct Kept {
@@ -68,7 +72,15 @@ impl EvidenceShifts {
             |time: std::time::Duration| time.as_nanos().div_ceil(grid.length.as_nanos().max(1)).max(1) as usize;
         // A past of fewer slices than blocks says nothing of how much quiet times differ from each other.
         let (history, warm_up) = (slices(config.history.0), slices(config.warm_up.0).max(signs::BLOCKS));
-        Self { config, history, warm_up, past: VecDeque::new(), recent: VecDeque::new() }
+        let scrapes = Scrapes::new(history);
+        Self { config, history, warm_up, past: VecDeque::new(), recent: VecDeque::new(), scrapes }
+    }
+
+    /// Takes a part of a slice of metrics.
+    pub(super) fn scraped(&mut self, part: &Arc<MetricSlice>) {
+        if self.config.enabled && self.config.evidence {
+            self.scrapes.add(part);
+        }
     }
 
     /// Judges a slice. While any incident is open, nothing becomes past; when it is over, at its last sign `over`, what came
@@ -84,18 +96,24 @@ impl EvidenceShifts {
             return Vec::new();
         }
         self.age(slice, any_open, over);
+        self.scrapes.age(slice, any_open, over);
         let traces: u64 = parts.iter().map(|part| part.traces()).sum();
         if traces == 0 {
             return Vec::new();
         }
         self.recent.push_back(Kept { slice, parts: parts.to_vec(), traces, tainted: any_open });
-        self.look().into_iter().map(|symptom| self.finding(symptom, over)).collect()
+        let full = self.scrapes.full(slice);
+        let mut findings: Vec<Finding> =
+            self.look(&full).into_iter().map(|symptom| self.finding(symptom, over)).collect();
+        full.iter().for_each(|service| set_in_together(service, &mut findings));
+        findings
     }
 
     /// Forgets the past: the new state is the normal one.
     pub(super) fn forget(&mut self) {
         self.past.clear();
         self.recent.clear();
+        self.scrapes.forget();
     }
 
     fn age(&mut self, slice: Slice, any_open: bool, over: Option<Slice>) {
@@ -114,7 +132,7 @@ impl EvidenceShifts {
     }
 
     /// Every sign that is at least half as strong as its gate.
-    fn look(&self) -> Vec<Symptom> {
+    fn look(&self, full: &BTreeSet<Arc<str>>) -> Vec<Symptom> {
         let mut best: BTreeMap<Sign, Symptom> = BTreeMap::new();
         for look in LOOKS {
             let Some(newer) = self.recent.len().checked_sub(look) else { break };
@@ -127,7 +145,8 @@ impl EvidenceShifts {
             // Until the past is renewed, its every slice is looked at anew, by looks that overlap: those of 2 slices make
             // half as many, those of 4 a quarter.
             let least = self.least(quiet.len());
-            for symptom in signs::find(&parts(quiet.into_iter()), &parts(self.recent.iter().skip(newer)), least) {
+            let (quiet, newest) = (parts(quiet.into_iter()), parts(self.recent.iter().skip(newer)));
+            for symptom in signs::find(&quiet, &newest, least, full) {
                 let strength = symptom.strength();
                 if strength > STILL && best.get(&symptom.sign).is_none_or(|known| known.strength() < strength) {
                     best.insert(symptom.sign.clone(), symptom);
@@ -213,6 +232,53 @@ impl EvidenceShifts {
     }
 }
 
+/// All signs of a service that is full set in with the first of them: each request shows another one, and a limit explains
+/// them all.
+fn set_in_together(service: &Arc<str>, findings: &mut [Finding]) {
+    let carries = |finding: &Finding| {
+        finding.sign.as_ref().is_some_and(|sign| sign.services().into_iter().flatten().any(|one| one == service))
+    };
+    let Some(first) = findings.iter().filter(|finding| carries(finding)).map(|finding| finding.since).min() else {
+        return;
+    };
+    for finding in findings.iter_mut().filter(|finding| finding.ready && carries(finding)) {
+        finding.since = first;
+    }
+}
+
 fn parts<'a>(kept: impl Iterator<Item = &'a Kept>) -> Vec<&'a SpectraSlice> {
     kept.flat_map(|kept| &kept.parts).map(|part| &**part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use backtrail_model::spectra::TestKey;
+
+    use super::*;
+
+    #[test]
+    fn the_signs_of_a_full_service_set_in_with_the_first_of_them() {
+        let finding = |service: &str, callee: Option<&str>, since: u64, ready: bool| Finding {
+            entry: Entry { service: "web".into(), route: "GET /".into() },
+            kind: DetectorKind::EvidenceShift,
+            slo: String::new(),
+            threshold: 1.0,
+            observed: 9.0,
+            unit: "ms",
+            strength: 1.0,
+            since: Slice(since),
+            until: None,
+            absent: None,
+            ready,
+            sign: Some(Sign::Slow(TestKey {
+                service: service.into(),
+                operation: "load".into(),
+                callee: callee.map(Arc::from),
+            })),
+        };
+        let mut findings =
+            [finding("cart", None, 9, true), finding("web", Some("cart"), 7, false), finding("stock", None, 5, true)];
+        set_in_together(&"cart".into(), &mut findings);
+        assert_eq!(findings.map(|finding| finding.since.0), [7, 7, 5]);
+    }
 }

@@ -151,10 +151,11 @@ pub(super) fn detected<'a>(cases: &[Case], replayed: &'a Replayed) -> Vec<Found<
     found.collect()
 }
 
-/// When an incident was announced, and when it showed its last sign.
+/// When an incident set in, was announced, and showed its last sign.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Told {
     key: String,
+    set_in: UnixNano,
     announced: UnixNano,
     last_sign: UnixNano,
 }
@@ -162,19 +163,30 @@ struct Told {
 impl Told {
     fn new(verdict: &Verdict, replayed: &Replayed) -> Option<Self> {
         let announced = *replayed.announced.get(&verdict.incident_key)?;
-        Some(Self { key: verdict.incident_key.clone(), announced, last_sign: verdict.window.end_unix_nano })
+        let window = &verdict.window;
+        let key = verdict.incident_key.clone();
+        Some(Self { key, set_in: window.start_unix_nano, announced, last_sign: window.end_unix_nano })
     }
 
-    /// Whether it was announced during the fault; what ends with the fault's last slice is announced when that closes.
+    /// Whether it was announced during the fault, and shows it; what ends with the fault's last slice is announced when
+    /// that closes. What was announced when the fault began, or showed its last sign before, is about something else.
     fn within(&self, fault: Span, slice: Duration) -> bool {
-        fault.start <= self.announced && self.announced <= fault.end.plus(slice)
+        fault.start < self.announced && self.announced <= fault.end.plus(slice) && self.last_sign > fault.start
     }
 
-    /// The incident of a fault: the first one that was announced while it lasted, or else the last one of before that went
-    /// on into it. A label says when a fault was asked for, and in some recordings it is there earlier.
+    /// Whether it set in with the fault, or later: in the slice in which that began, at the earliest.
+    fn sets_in(&self, fault: Span, slice: Duration) -> bool {
+        self.set_in.plus(slice) > fault.start
+    }
+
+    /// The incident of a fault: of those that were announced while it lasted, the first one that set in with it, or else
+    /// the first; or else the last one of before that went on into it. A label says when a fault was asked for, and in some
+    /// recordings it is there earlier.
     fn of_fault(all: &[Self], fault: Span, slice: Duration) -> Option<&Self> {
-        let goes_on = |told: &&Self| told.announced < fault.start && told.last_sign > fault.start;
-        all.iter().find(|told| told.within(fault, slice)).or_else(|| all.iter().rfind(goes_on))
+        let goes_on = |told: &&Self| told.announced <= fault.start && told.last_sign > fault.start;
+        let within = || all.iter().filter(|told| told.within(fault, slice));
+        let own = within().find(|told| told.sets_in(fault, slice));
+        own.or_else(|| within().next()).or_else(|| all.iter().rfind(goes_on))
     }
 }
 
@@ -246,6 +258,7 @@ mod tests {
     fn the_incident_of_a_fault_is_announced_in_it_or_goes_on_into_it() {
         let told = |key: &str, announced: u64, last_sign: u64| Told {
             key: key.to_owned(),
+            set_in: UnixNano(announced - 20),
             announced: UnixNano(announced),
             last_sign: UnixNano(last_sign),
         };
@@ -254,9 +267,15 @@ mod tests {
             Told::of_fault(all, fault, Duration::from_nanos(15)).map(|told| told.key.clone())
         };
         let (over, going_on) = (told("over", 50, 100), told("going on", 60, 130));
+        assert_eq!(of_fault(&[told("told late", 110, 90)]), None);
+        assert_eq!(of_fault(&[told("told at its start", 100, 120)]).as_deref(), Some("told at its start"));
         assert_eq!(of_fault(&[over.clone(), told("late", 216, 230)]), None);
         assert_eq!(of_fault(&[over.clone(), going_on.clone()]).as_deref(), Some("going on"));
         let inside = [over, going_on, told("first", 110, 150), told("second", 215, 220)];
         assert_eq!(of_fault(&inside).as_deref(), Some("first"));
+        // Announced in it, and begun before it.
+        let other = Told { set_in: UnixNano(70), ..told("of before", 105, 150) };
+        assert_eq!(of_fault(&[other.clone(), inside[2].clone()]).as_deref(), Some("first"));
+        assert_eq!(of_fault(&[other]).as_deref(), Some("of before"));
     }
 }

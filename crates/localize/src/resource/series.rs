@@ -6,7 +6,7 @@ use std::sync::Arc;
 use backtrail_model::Slice;
 use backtrail_model::metrics::{Measure, MetricSlice, Scrape, SeriesKey};
 
-use super::{FEW_QUIET, FLOOR, LEAST_QUIET, LEAST_WINDOW, MAD_TO_SD};
+use super::{FEW_QUIET, FLOOR, LEAST_QUIET, MAD_TO_SD};
 use crate::table::collected;
 
 /// Scrapes of one series, sorted by value.
@@ -175,9 +175,9 @@ impl Series<'_> {
         (self.second_highest() - median) / spread.max(resolution(self.key.measure))
     }
 
-    /// Whether the window is over the gate, and above what quiet times knew.
-    pub(super) fn is_sick(&self, z: f64, gate: f64) -> bool {
-        z > 0.0 && z * z > gate && self.is_above_quiet() && self.window.len() >= LEAST_WINDOW
+    /// Whether the window is over the gate, and above what quiet times knew, with at least so many scrapes.
+    pub(super) fn is_sick(&self, z: f64, gate: f64, least: usize) -> bool {
+        z > 0.0 && z * z > gate && self.is_above_quiet() && self.window.len() >= least
     }
 
     /// Whether the second highest scrape lies above the second highest quiet one (the highest of few).

@@ -53,6 +53,18 @@ fn one_scrape_alone_is_not_believed() {
 }
 
 #[test]
+fn one_scrape_of_a_service_that_is_slow_by_its_traces_does_not_stand_alone() {
+    let judged = |window: &[f64], slow: &str| {
+        let case = Case::default().with(&cpu("a"), &QUIET, window);
+        let (quiet, window): (Vec<_>, Vec<_>) = (case.quiet.values().collect(), case.window.values().collect());
+        resource_of(&quiet, &window, &BTreeSet::from([Arc::from(slow)]))
+    };
+    assert!(judged(&[5.0], "a").scores["a"] > 0.9);
+    assert!(judged(&[5.0], "b").scores.is_empty());
+    assert!(judged(&[0.1, 5.0, 0.11], "a").scores.is_empty(), "of several, one is still a spike");
+}
+
+#[test]
 fn what_quiet_times_knew_is_not_sick() {
     let mut quiet = QUIET;
     (quiet[3], quiet[7]) = (0.9, 0.8);
