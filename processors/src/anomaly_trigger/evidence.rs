@@ -105,7 +105,9 @@ impl EvidenceShifts {
         let full = self.scrapes.full(slice);
         let mut findings: Vec<Finding> =
             self.look(&full).into_iter().map(|symptom| self.finding(symptom, over)).collect();
-        full.iter().for_each(|service| set_in_together(service, &mut findings));
+        for service in &full {
+            set_in_together(service, &mut findings);
+        }
         findings
     }
 
