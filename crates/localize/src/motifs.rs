@@ -1,7 +1,6 @@
 //! Which log statements of a service go with the problem: those that write more, or less, for each call than before.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use backtrail_model::edges::EdgeKind;
 use backtrail_model::log::severity_name;
@@ -114,6 +113,8 @@ fn masked(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use backtrail_model::time::{Slice, UnixNano};
 
     use super::*;
