@@ -7,9 +7,9 @@
 //! 3. its name, if the path in it is a template already (`/users/{id}`, `/users/:id`, `/files/*`);
 //! 4. the raw path in its name (`/users/17`, `GET https://shop/users/17`, `shop:8080/users/17`): without host, query and
 //!    fragment, and with every segment that looks like an id replaced: `{id}` (numbers, hexadecimal from 8 digits, codes
-//!    such as `G1234` and `OLJCESPC7Z`, ULIDs, base64 and other mixes of letters and digits), `{uuid}`, `{date}`, `{email}`;
+//!    such as `B4711` and `KQ7ZPLM4XA`, ULIDs, base64 and other mixes of letters and digits), `{uuid}`, `{date}`, `{email}`;
 //! 5. for a span of any kind that is named by its method alone (`GET`, `HTTP POST`) or, as proxies do, by a host
-//!    (`reviews.default.svc.cluster.local:9080/*`), the path of its attributes (`url.path`, `http.target`, `url.full`,
+//!    (`stock.default.svc.cluster.local:9080/*`), the path of its attributes (`url.path`, `http.target`, `url.full`,
 //!    `http.url`), treated alike; a call by gRPC is `package.Service/Method` (from the path, else `rpc.service` and
 //!    `rpc.method`);
 //! 6. for a span that is named by a word which all spans of a database share (`Query`, `SELECT`, `redis.command`):

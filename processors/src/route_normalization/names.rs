@@ -65,7 +65,7 @@ pub(super) fn method(word: &str) -> Option<&'static str> {
 
 /// Splits `host:80/path`, a URL without its scheme. Without a port, a host can be told from a word, a file or a package only
 /// where a method stands before it (`GET shop.example.com/cart`) or everything below it is meant
-/// (`reviews.default.svc/*`).
+/// (`stock.default.svc/*`).
 fn split_host<'a>(text: &'a str, method: &str) -> (bool, &'a str) {
     let (host, path) = text.split_at(text.find(['/', '?', '#']).unwrap_or(text.len()));
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'[' | b']' | b':');
@@ -130,11 +130,11 @@ mod tests {
             ("GET shop:80/users/1", Name::Path { method: "GET", path: "/users/1" }),
             ("GET shop.example.com/users/1", Name::Path { method: "GET", path: "/users/1" }),
             ("GET api/users/1", Name::Other),
-            ("reviews:9080/*", Name::Host("")),
-            ("reviews.default.svc.cluster.local:9080/*", Name::Host("")),
-            ("reviews.default/*", Name::Host("")),
-            ("GET reviews:9080/*", Name::Host("GET")),
-            ("reviews:9080", Name::Host("")),
+            ("stock:9080/*", Name::Host("")),
+            ("stock.default.svc.cluster.local:9080/*", Name::Host("")),
+            ("stock.default/*", Name::Host("")),
+            ("GET stock:9080/*", Name::Host("GET")),
+            ("stock:9080", Name::Host("")),
             ("GET v1.2/users", Name::Other),
             ("[::1]:9080/*", Name::Host("")),
             ("files/*", Name::Other),
