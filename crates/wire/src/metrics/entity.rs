@@ -38,7 +38,7 @@ const MEMORY: [&str; 2] = ["jvm.memory.type", "area"];
 /// Who was measured.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Entity<'a> {
-    /// `service.name`, else the workload, else what the pod's name says of it, else the container; "unknown_service" if
+    /// `service.name`, else the workload, else what the pod's name says of it, else the container; `unknown_service` if
     /// none of them is sent.
     pub service: Cow<'a, str>,
     /// Pod, else instance id, else host; "" when none is sent.
