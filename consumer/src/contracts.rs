@@ -1,6 +1,6 @@
 //! Contracts with other services, before and after a patch: what it breaks, and what it only adds.
 //!
-//! A difference that is in doubt breaks. Compared are OpenAPI (2 and 3), protobuf and Pact; any other kind of contract is
+//! A difference that is in doubt breaks. Compared are `OpenAPI` (2 and 3), protobuf and Pact; any other kind of contract is
 //! refused when it changes, because nothing here can tell.
 
 mod openapi;

@@ -1,5 +1,5 @@
 //! Recipes that change Go, on real modules and with `go test`: one service with the standard library alone and packages of
-//! its own for flags and spans, one with OpenFeature and OpenTelemetry.
+//! its own for flags and spans, one with `OpenFeature` and `OpenTelemetry`.
 
 use std::path::Path;
 use std::process::Command;
@@ -303,7 +303,7 @@ fn a_service_of_go_without_flags_and_spans_is_left_alone_with_the_reason() {
     assert!(why.is_some_and(|why| why.ends_with("a client of feature flags, a way to the current span")), "{why:?}");
 }
 
-/// The same service on OpenFeature and OpenTelemetry, with the modules of the machine's cache.
+/// The same service on `OpenFeature` and `OpenTelemetry`, with the modules of the machine's cache.
 fn with_modules() -> Option<tempfile::TempDir> {
     let dir = notify();
     let files = dir.path().join("01-first/files");

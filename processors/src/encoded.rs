@@ -108,37 +108,67 @@ fn origin(cx: &Context, batch: &mut SpanBatch, span: &Encoded, keys: &[String]) 
     }) as u32
 }
 
-/// The span's message (lengths below 128 only) and its columns.
+/// The span's message and its columns.
 fn encode(span: &Encoded, keys: &[String]) -> (Vec<u8>, Vec<SlotValue>) {
-    let mut raw = vec![0x0A, 16];
-    raw.extend_from_slice(&trace_id(span.trace).0);
-    raw.extend_from_slice(&[0x12, 8]);
-    raw.extend_from_slice(&span.id.to_be_bytes());
+    let mut raw = Vec::new();
+    field(&mut raw, 1, &trace_id(span.trace).0);
+    field(&mut raw, 2, &span.id.to_be_bytes());
     if span.parent != 0 {
-        raw.extend_from_slice(&[0x22, 8]);
-        raw.extend_from_slice(&span.parent.to_be_bytes());
+        field(&mut raw, 4, &span.parent.to_be_bytes());
     }
-    raw.extend_from_slice(&[0x2A, span.name.len() as u8]);
-    raw.extend_from_slice(span.name.as_bytes());
+    field(&mut raw, 5, span.name.as_bytes());
     let mut slots = vec![SlotValue::Absent; keys.len()];
     for (key, value) in &span.attributes {
-        // Strings stand where a reader finds them; the wrapping of other values does not matter to any processor.
-        raw.extend_from_slice(&[0x4A, key.len() as u8]);
-        raw.extend_from_slice(key.as_bytes());
-        let offset = raw.len() as u32;
+        let (mut message, mut any) = (Vec::new(), Vec::new());
         let slot = match value {
             Value::Str(text) => {
-                raw.extend_from_slice(text.as_bytes());
-                SlotValue::Str { offset, len: text.len() as u32 }
+                field(&mut any, 1, text.as_bytes());
+                // Set below: a string stands at the end of the message.
+                SlotValue::Str { offset: 0, len: text.len() as u32 }
             }
-            Value::Int(value) => SlotValue::Int(*value),
-            Value::Double(value) => SlotValue::Double(*value),
-            Value::Bool(value) => SlotValue::Bool(*value),
-            Value::Other => SlotValue::Other,
+            Value::Int(value) => {
+                any.push(3 << 3);
+                varint(&mut any, *value as u64);
+                SlotValue::Int(*value)
+            }
+            Value::Double(value) => {
+                any.push(4 << 3 | 1);
+                any.extend_from_slice(&value.to_le_bytes());
+                SlotValue::Double(*value)
+            }
+            Value::Bool(value) => {
+                any.extend_from_slice(&[2 << 3, u8::from(*value)]);
+                SlotValue::Bool(*value)
+            }
+            Value::Other => {
+                field(&mut any, 5, &[]);
+                SlotValue::Other
+            }
         };
+        field(&mut message, 1, key.as_bytes());
+        field(&mut message, 2, &any);
+        field(&mut raw, 9, &message);
         if let Some(column) = keys.iter().position(|wanted| wanted == key) {
-            slots[column] = slot;
+            slots[column] = match slot {
+                SlotValue::Str { len, .. } => SlotValue::Str { offset: raw.len() as u32 - len, len },
+                other => other,
+            };
         }
     }
     (raw, slots)
+}
+
+/// Appends a field of bytes.
+fn field(to: &mut Vec<u8>, number: u8, bytes: &[u8]) {
+    to.push(number << 3 | 2);
+    varint(to, bytes.len() as u64);
+    to.extend_from_slice(bytes);
+}
+
+fn varint(to: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        to.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    to.push(value as u8);
 }

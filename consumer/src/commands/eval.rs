@@ -67,8 +67,8 @@ struct Judged {
     title: String,
     /// Whether the hidden test passes with it, its flag switched on.
     cures: bool,
-    /// Whether it could be judged: a flag that is in no flags file of the repository cannot be switched on.
-    judged: bool,
+    /// Whether the hidden test could tell: a flag that is in no flags file of the repository cannot be switched on.
+    tried: bool,
     /// What the hidden test said, when it fails.
     #[serde(skip_serializing_if = "String::is_empty")]
     said: String,
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Eval, out: &mut Out) -> Result<Exit, Failure> {
         outcomes.push(outcome);
     }
     let cured = outcomes.iter().filter(|one| one.verified.first().is_some_and(|first| first.cures)).count();
-    let wrong = outcomes.iter().filter(|one| one.verified.iter().any(|one| one.judged && !one.cures)).count();
+    let wrong = outcomes.iter().filter(|one| one.verified.iter().any(|one| one.tried && !one.cures)).count();
     if args.json {
         out.json(&serde_json::json!({ "cases": outcomes, "cured": cured, "wrong": wrong }))?;
     } else {
@@ -118,7 +118,7 @@ fn print(outcome: &Outcome, out: &mut Out) -> std::io::Result<()> {
         out.line(&format!("    refused  {}", refused.chars().take(300).collect::<String>()))?;
     }
     for judged in &outcome.verified {
-        let cures = match (judged.judged, judged.cures) {
+        let cures = match (judged.tried, judged.cures) {
             (false, _) => "?    ",
             (true, true) => "cures",
             (true, false) => "WRONG",
@@ -199,7 +199,7 @@ fn judge(
         let mut worktree = Worktree::checkout(mirror, &commit, &tree.path().join("tree"))?.worktree;
         worktree.apply(&patch)?;
         let proposal = &tried.candidate.proposal;
-        let judged_here = proposal.flag.is_empty() || switch_on(&mut worktree, &tried.candidate)?;
+        let on = proposal.flag.is_empty() || switch_on(&mut worktree, &tried.candidate)?;
         history::copy(&folder.join("hidden"), &worktree.path().join(".hidden"))?;
         let (results, _) = Suite::given(&case.hidden).run(sandbox, worktree.path(), None, limits)?;
         let said = results.failed.iter().chain(&results.errors).map(|(_, said)| said.as_str());
@@ -209,7 +209,7 @@ fn judge(
             tier: tried.candidate.proposal.tier,
             title: tried.candidate.proposal.title.clone(),
             cures: results.green(),
-            judged: judged_here,
+            tried: on,
             said,
         });
     }

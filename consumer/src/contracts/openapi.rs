@@ -1,4 +1,4 @@
-//! OpenAPI 2 and 3: what a caller of before can no longer do, or no longer rely on.
+//! `OpenAPI` 2 and 3: what a caller of before can no longer do, or no longer rely on.
 //!
 //! A request may be asked for less than before, an answer may hold more. Words for readers (descriptions, examples) are no
 //! difference; whatever else differs and is not known here breaks.

@@ -41,6 +41,7 @@ const LEFT: [&str; 4] = ["free", "taken", "available", "idle"];
 
 /// What the failure lacks.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent needs, each asked for by itself")]
 pub(crate) struct Needs {
     /// Fewer repeats, or spread ones.
     pub(crate) retries: bool,

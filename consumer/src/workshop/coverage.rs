@@ -74,7 +74,7 @@ pub(super) fn measure(
         .into_iter()
         .map(|file| (file.path.clone(), file.added_lines().into_iter().map(|(line, _)| line).collect()))
         .collect();
-    Ok(of(&lines, &added, why))
+    Ok(of(&lines, &added, &why))
 }
 
 fn merge(lines: &mut Lines, found: Lines) {
@@ -86,7 +86,7 @@ fn merge(lines: &mut Lines, found: Lines) {
     }
 }
 
-fn of(lines: &Lines, added: &BTreeMap<String, Vec<u64>>, why: Vec<String>) -> Coverage {
+fn of(lines: &Lines, added: &BTreeMap<String, Vec<u64>>, why: &[String]) -> Coverage {
     let mut coverage = Coverage::default();
     for (path, added) in added {
         let Some(known) = lines.get(path) else {
@@ -122,13 +122,13 @@ mod tests {
     fn changed_lines_are_counted_and_what_no_tool_saw_is_said() {
         let lines = Lines::from([("a.py".to_owned(), OfFile { ran: [1, 2].into(), missed: [3].into() })]);
         let added = BTreeMap::from([("a.py".to_owned(), vec![2, 3, 4]), ("b.rs".to_owned(), vec![1])]);
-        let coverage = of(&lines, &added, vec!["no tool".into()]);
+        let coverage = of(&lines, &added, &["no tool".into()]);
         assert_eq!((coverage.could_run, coverage.ran), (2, 1));
         assert_eq!(
             coverage.says(),
             "1 of 2 changed lines are run by tests, not run: a.py:3; not measured: b.rs: no tool"
         );
-        let comment = of(&lines, &BTreeMap::from([("a.py".to_owned(), vec![9])]), Vec::new());
+        let comment = of(&lines, &BTreeMap::from([("a.py".to_owned(), vec![9])]), &[]);
         assert_eq!(comment.says(), "not measured: no changed line is one that could run");
     }
 }

@@ -24,6 +24,7 @@ use crate::blocks::{CUTS, Stretch};
 use crate::errors::{self, ErrorFinding, Errors};
 use crate::judge::{Case, Kind, Options, Slices};
 use crate::latency::{self, Finding, sick_edges, slow_services};
+use crate::nobody::is_nobody;
 use crate::resource::{self, Scrapes};
 use crate::spectrum::UNIT;
 use crate::stats::universal_threshold;
@@ -152,7 +153,7 @@ impl<'a> Past<'a> {
         };
         let mut greatest = [0.0_f64; PARTS];
         for (service, magnitudes) in found.magnitudes() {
-            if options.among.as_ref().is_none_or(|among| among.contains(service)) {
+            if !is_nobody(service) && options.among.as_ref().is_none_or(|among| among.contains(service)) {
                 greatest = std::array::from_fn(|part| greatest[part].max(magnitudes[part]));
             }
         }

@@ -7,6 +7,7 @@ use backtrail_model::spectra::{Element, ElementKind};
 use backtrail_model::verdict::{Entity, Score, Suspect};
 
 use crate::judge::{Case, Parts, TAIL};
+use crate::nobody::is_nobody;
 use crate::ochiai::Counts;
 use crate::stats::settle;
 use crate::versions::{named as named_version, versions};
@@ -179,6 +180,7 @@ fn of_kind(case: &Case<'_>, kind: ElementKind, shares: &BTreeMap<Element, f64>) 
 
 /// Ranks candidates: best first, equal scores share a rank, names decide only the order of output.
 fn rank(case: &Case<'_>, mut candidates: Vec<Candidate>) -> Vec<Suspect> {
+    candidates.retain(|candidate| !is_nobody(&candidate.element.service));
     candidates.sort_by(|a, b| b.total.total_cmp(&a.total).then_with(|| a.element.cmp(&b.element)));
     let scores: Vec<f64> = candidates.iter().map(|candidate| candidate.total).collect();
     let suspect = |candidate: Candidate| {

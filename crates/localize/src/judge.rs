@@ -22,6 +22,7 @@ use crate::calibrate::{Quiet, length};
 use crate::edge_blame::{ServiceGraph, merge_edges};
 use crate::errors::{Errors, errors};
 use crate::latency::{Latency, latency, sick_edges, slow_services};
+use crate::nobody::is_nobody;
 use crate::resource::{Resource, resource_of};
 use crate::spectrum::{Limits, Spectrum};
 use crate::stats::{noisy_or, settle};
@@ -178,7 +179,7 @@ impl Parts {
 /// What the judge found. Deterministic: the same slices give the same judgement in any order and partition.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Judgement {
-    /// Every service of the window with its score.
+    /// Every service of the window that can be a suspect, with its score.
     pub services: BTreeMap<Arc<str>, Parts>,
     /// Services, then routes, edges, functions, files and frames, each kind ranked by itself; equal scores share a rank.
     pub suspects: Vec<Suspect>,
@@ -288,7 +289,9 @@ pub(crate) fn evidence<'a>(baseline: &Slices<'a>, window: &Slices<'a>, options: 
         resource_of(quiet_scrapes, scrapes, &slow_services(&latency.findings))
     };
     let mut services = score(&spectrum, &now, &latency, &errors, &structure, &resources);
-    services.retain(|service, _| options.among.as_ref().is_none_or(|among| among.contains(service)));
+    let suspected =
+        |service: &Arc<str>| options.among.as_ref().is_none_or(|among| among.contains(service)) && !is_nobody(service);
+    services.retain(|service, _| suspected(service));
     Case { options, baseline, window, limits, spectrum, before, now, latency, errors, structure, resources, services }
 }
 
@@ -312,7 +315,6 @@ fn score(
     for part in [&latency.scores, &errors.scores, &errors.tail, &structure.scores, &resources.scores] {
         names.extend(part.keys().cloned());
     }
-    names.remove("");
     let blames = graph.blame_by_callee();
     let of = |scores: &Scores, name: &Arc<str>| settle(scores.get(name).copied().unwrap_or(0.0).clamp(0.0, 1.0));
     let parts = |name: Arc<str>| {

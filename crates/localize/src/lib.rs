@@ -28,6 +28,7 @@ pub mod judge;
 pub mod latency;
 pub mod load;
 pub mod motifs;
+mod nobody;
 pub mod ochiai;
 pub mod peers;
 pub mod rank;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crate::blame::Scores;
 use crate::judge::Slices;
+use crate::nobody::is_nobody;
 use crate::spectrum::UNIT;
 use crate::stats::settle;
 use crate::symptoms::{Source, Symptoms};
@@ -44,7 +45,8 @@ pub fn is_sparse(baseline: &Slices<'_>, window: &Slices<'_>) -> bool {
 
 /// The services with something to be said about them. Empty if nothing is new.
 pub fn services(symptoms: &Symptoms) -> BTreeMap<Arc<str>, Witnesses> {
-    let names: BTreeSet<&Arc<str>> = symptoms.list.iter().map(|symptom| &symptom.service).collect();
+    let names: BTreeSet<&Arc<str>> =
+        symptoms.list.iter().map(|symptom| &symptom.service).filter(|service| !is_nobody(service)).collect();
     let mut votes = BTreeMap::<&'static str, Scores>::new();
     for symptom in &symptoms.list {
         let (kind, about) = match symptom.source {
@@ -53,6 +55,10 @@ pub fn services(symptoms: &Symptoms) -> BTreeMap<Arc<str>, Witnesses> {
             Source::Alert => ("alert", &symptom.service),
             Source::Place => continue,
         };
+        // What nobody says may point at somebody, never at itself.
+        if is_nobody(about) {
+            continue;
+        }
         *votes.entry(kind).or_default().entry(Arc::clone(about)).or_default() += symptom.weight;
     }
     let mut out = BTreeMap::<Arc<str>, Witnesses>::new();
@@ -110,6 +116,19 @@ mod tests {
         let parts = |name: &str| services[name].parts.values().copied().collect::<Vec<_>>();
         assert_eq!((parts("cart"), parts("web")), (vec![0.0, 0.75, 0.75], vec![1.0, 0.25, 0.25]));
         assert!((services["cart"].total - 0.5).abs() < 1e-9 && (services["web"].total - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nobody_is_no_suspect_but_may_speak_of_one() {
+        let list = vec![
+            symptom(Source::Log, "unknown_service", "ERROR upstream cart returned 503", 30.0),
+            symptom(Source::Log, "unknown_service", "ERROR x", 90.0),
+            symptom(Source::Metric, "cart", "p99_ms", 1.0),
+            symptom(Source::Alert, "", "slow", 1.0),
+        ];
+        let services = services(&Symptoms { list, ..Symptoms::default() });
+        assert_eq!(services.keys().map(|name| &**name).collect::<Vec<_>>(), ["cart"]);
+        assert_eq!(services["cart"].parts, [("logs", 1.0), ("metrics", 1.0)].into());
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl Measure {
 /// Identity of a series: resolved strings, so that it means the same in every run.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct SeriesKey {
-    /// `service.name`.
+    /// `service.name`, else the workload in Kubernetes, else the container.
     pub service: Arc<str>,
     /// `k8s.pod.name`, else `service.instance.id`, else `host.name`; "" when none is sent.
     pub instance: Arc<str>,

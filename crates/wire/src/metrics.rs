@@ -138,8 +138,14 @@ const SUMMARY: u32 = 11;
 impl Reading<'_> {
     fn resource(&mut self, message: &[u8]) -> Result<(), Broken> {
         // Two passes, because the resource may come after its scopes.
-        let mut entity = Entity::default();
-        fields(message, |number, bytes| if number == 1 { entity.read(bytes) } else { Ok(()) })?;
+        let mut resource = Vec::new();
+        fields(message, |number, bytes| {
+            if number == 1 {
+                resource.push(bytes);
+            }
+            Ok(())
+        })?;
+        let entity = Entity::read(&resource)?;
         fields(message, |number, scope| {
             let mut metrics = |number: u32, bytes| if number == 2 { self.metric(bytes, &entity) } else { Ok(()) };
             if number == 2 { fields(scope, &mut metrics) } else { Ok(()) }

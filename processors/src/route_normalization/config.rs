@@ -13,9 +13,9 @@ use super::routes::Routes;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Routes that are known: `/users/{id}/orders/{order}`. A name in braces stands for one segment, and `*` as the last
-    /// segment for all that follow.
+    /// segment for all that follow. Ids need none, words do (`/cities/{city}`): each word is a route of its own.
     pub templates: Vec<Template>,
-    /// Most routes of one service. What comes later is "(other)".
+    /// Most routes of one service, statements of databases among them. What comes later is "(other)".
     pub max_routes: usize,
     /// The routes that all copies found so far.
     #[serde(skip)]
@@ -64,7 +64,7 @@ impl Template {
 impl Component for Config {
     const NAME: &'static str = "route_normalization";
     const SUMMARY: &'static str =
-        "Names operations by route, so that requests with different ids count as one operation";
+        "Names operations by route or statement, so that requests with different ids count as one operation";
     const SCOPE: Scope = Scope::Stateless;
     type Node = dyn Processor;
 

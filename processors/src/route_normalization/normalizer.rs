@@ -8,11 +8,13 @@ use backtrail_model::data::{Batch, Data};
 use backtrail_model::span::{Slot, SlotValue, SpanBatch, SpanFlags, SpanKind, SpanRecord};
 use backtrail_model::symbols::{Symbol, SymbolKind};
 use backtrail_pipeline::{Context, Emit, NodeError, Processor, Reconfigured};
+use backtrail_wire::attributes::{SpanView, ValueRef};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::config::Config;
-use super::names::{Name, path_of_url};
+use super::database::Asked;
+use super::names::{self, Name, path_of_url, rpc_call};
 use super::path::{Pattern, is_template, normalize};
 use super::routes::Routes;
 
@@ -33,6 +35,8 @@ pub(super) struct Normalizer {
     by_route: HashMap<(Symbol, Symbol, u64, u64), Symbol, RandomState>,
     /// By service and name.
     by_name: HashMap<(Symbol, Symbol), Found, RandomState>,
+    /// By service and hash of what is asked of a database.
+    by_asked: HashMap<(Symbol, u64), Option<Symbol>, RandomState>,
     /// By service and hash of the finished route.
     finished: HashMap<(Symbol, u64), Symbol, RandomState>,
     route: String,
@@ -60,8 +64,10 @@ struct Known {
 enum Found {
     /// It is no URL.
     Nothing,
-    /// It is a method, and the path has to come from the attributes.
-    Method,
+    /// It is no more than a method ("" if not even that), and the path has to come from the attributes.
+    Silent(&'static str),
+    /// It is a word that all spans of a database share. Some are methods too.
+    Query(&'static str),
     /// It has a path.
     Route(Symbol),
 }
@@ -83,6 +89,7 @@ impl Normalizer {
             hasher: RandomState::default(),
             by_route: HashMap::default(),
             by_name: HashMap::default(),
+            by_asked: HashMap::default(),
             finished: HashMap::default(),
             route: String::new(),
             changes: Vec::new(),
@@ -92,34 +99,96 @@ impl Normalizer {
     /// The route of a span, `None` if its name stays.
     fn route_of(&mut self, batch: &SpanBatch, index: usize) -> Option<Symbol> {
         let record = &batch.records[index];
-        let http = matches!(record.kind, SpanKind::Server | SpanKind::Client) && batch.slot_count > 0;
         let span = Attributes { batch, index };
-        if http {
+        // Old clients state no kind.
+        let http = matches!(record.kind, SpanKind::Server | SpanKind::Client | SpanKind::Unspecified);
+        if http && batch.slot_count > 0 {
             if let Some(route) = span.text(self.slots.route).filter(|route| !route.is_empty()) {
                 return Some(self.stated(record, route, span.method(&self.slots)));
             }
-            if !self.templates.is_empty()
+            if record.kind != SpanKind::Unspecified
+                && !self.templates.is_empty()
                 && let Some(path) = span.path(&self.slots)
-                && let Some(template) = fitting(&self.templates, record.service, path)
+                && let Some(route) = self.by_template(record, path, span.method(&self.slots).unwrap_or_default())
             {
-                let method = span.method(&self.slots);
-                write_route(&mut self.route, method.unwrap_or_default(), |route| route.push_str(template));
-                return Some(self.finish(record.service));
+                return Some(route);
             }
         }
         match self.named(record) {
             Found::Nothing => None,
             Found::Route(route) => Some(route),
-            Found::Method if !http => None,
-            Found::Method => {
-                let path = span.path(&self.slots)?;
-                let name = span.method(&self.slots).unwrap_or("HTTP");
-                write_route(&mut self.route, name, |route| {
-                    normalize(cut(path), route);
-                });
-                Some(self.finish(record.service))
+            // Of any kind: a name that says nothing is no better for it, and what calls and what serves are told apart by
+            // their services.
+            Found::Silent(method) => self.by_url(record, &span, method).or_else(|| self.by_rpc(record, &span)),
+            Found::Query("") => self.by_query(record, &span),
+            Found::Query(method) => self.by_url(record, &span, method).or_else(|| self.by_query(record, &span)),
+        }
+    }
+
+    /// The route of a span whose attributes have to say it all. `of_name` is the method that the name states, if any.
+    fn by_url(&mut self, record: &SpanRecord, span: &Attributes<'_>, of_name: &str) -> Option<Symbol> {
+        let path = span.path(&self.slots)?;
+        let stated = span.method(&self.slots).unwrap_or(of_name);
+        let method = if stated.is_empty() { "HTTP" } else { stated };
+        if let Some(route) = self.by_template(record, path, method) {
+            return Some(route);
+        }
+        // gRPC posts everything.
+        if let Some(call) = rpc_call(path).filter(|_| matches!(method, "POST" | "HTTP")) {
+            write_route(&mut self.route, "", |route| route.push_str(cut(call)));
+        } else {
+            write_route(&mut self.route, method, |route| {
+                normalize(cut(path), route);
+            });
+        }
+        Some(self.finish(record.service))
+    }
+
+    fn by_template(&mut self, record: &SpanRecord, path: &str, method: &str) -> Option<Symbol> {
+        let template = fitting(&self.templates, record.service, path)?;
+        write_route(&mut self.route, method, |route| route.push_str(template));
+        Some(self.finish(record.service))
+    }
+
+    /// `package.Service/Method` of a span whose attributes name a call.
+    fn by_rpc(&mut self, record: &SpanRecord, span: &Attributes<'_>) -> Option<Symbol> {
+        let (mut service, mut method) = (None, None);
+        for (key, value) in span.all() {
+            let field = match &*key {
+                "rpc.service" => &mut service,
+                "rpc.method" => &mut method,
+                _ => continue,
+            };
+            if let ValueRef::Str(text) = value {
+                *field = Some(text);
             }
         }
+        let method = method.filter(|method| !method.is_empty())?;
+        // Since semantic conventions 1.39 the method states its service.
+        let service = service.filter(|service| !service.is_empty() && !method.contains('/'));
+        write_route(&mut self.route, "", |route| {
+            if let Some(service) = service {
+                route.push_str(cut(&service));
+                route.push('/');
+            }
+            route.push_str(cut(&method));
+        });
+        Some(self.finish(record.service))
+    }
+
+    /// What a span asks of a database. Its attributes are read where they lie, not as columns: most spans are none of a
+    /// database, and each column would cost them all.
+    fn by_query(&mut self, record: &SpanRecord, span: &Attributes<'_>) -> Option<Symbol> {
+        let asked = Asked::read(span.all());
+        // The walk through a statement costs more than its hash, and the same few come again and again.
+        let key = (record.service, self.hash(&asked));
+        if let Some(&known) = self.by_asked.get(&key) {
+            return known;
+        }
+        self.route.clear();
+        let found = asked.write(&mut self.route).then(|| self.finish(record.service));
+        remember(&mut self.by_asked, key, found);
+        found
     }
 
     /// The route that `http.route` states.
@@ -131,7 +200,8 @@ impl Normalizer {
         let route = String::from_utf8_lossy(route);
         let name = self.cx.symbols().resolve(SymbolKind::Operation, record.operation);
         let of_name = match Name::of(&name) {
-            Name::Method(method) | Name::Path { method, .. } => method,
+            Name::Method(method) | Name::Host(method) | Name::Path { method, .. } => method,
+            Name::Query => names::method(&name).unwrap_or_default(),
             Name::Other => "",
         };
         write_route(&mut self.route, method.unwrap_or(of_name), |to| to.push_str(cut(&route)));
@@ -149,7 +219,8 @@ impl Normalizer {
         let name = self.cx.symbols().resolve(SymbolKind::Operation, record.operation);
         let found = match Name::of(&name) {
             Name::Other => Found::Nothing,
-            Name::Method(_) => Found::Method,
+            Name::Method(method) | Name::Host(method) => Found::Silent(method),
+            Name::Query => Found::Query(names::method(&name).unwrap_or_default()),
             Name::Path { method, path } => {
                 let template = fitting(&self.templates, record.service, path);
                 write_route(&mut self.route, method, |route| match template {
@@ -262,6 +333,11 @@ struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
+    /// All of them, read where they lie.
+    fn all(&self) -> backtrail_wire::attributes::Attributes<'a> {
+        SpanView::of_record(self.batch.raw(&self.batch.records[self.index])).attributes()
+    }
+
     fn text(&self, slot: Slot) -> Option<&'a [u8]> {
         let Some(SlotValue::Str { offset, len }) = self.batch.slots_of(self.index).get(usize::from(slot.0)) else {
             return None;

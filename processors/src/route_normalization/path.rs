@@ -7,8 +7,14 @@ pub(super) fn normalize(path: &str, to: &mut String) -> bool {
         if index > 0 {
             to.push('/');
         }
+        // Parameters of a segment (`;jsessionid=...`) are a query by another name.
+        let segment = segment.split_once(';').map_or(segment, |(segment, _)| segment);
         if let Some(placeholder) = placeholder(segment) {
             to.push_str(placeholder);
+            found = true;
+        } else if let Some((placeholder, extension)) = file(segment) {
+            to.push_str(placeholder);
+            to.push_str(extension);
             found = true;
         } else {
             to.push_str(segment);
@@ -17,8 +23,18 @@ pub(super) fn normalize(path: &str, to: &mut String) -> bool {
     found
 }
 
+/// What stands for a file that is named by an id, and its extension: `12345.pdf`.
+fn file(segment: &str) -> Option<(&'static str, &str)> {
+    let (stem, extension) = segment.split_at(segment.rfind('.')?);
+    let is_extension = (3..=5).contains(&extension.len()) && extension.as_bytes()[1].is_ascii_alphabetic();
+    // Stems of assets are words with a hash at most; these are few and come with releases.
+    placeholder(stem).filter(|_| is_extension).map(|placeholder| (placeholder, extension))
+}
+
 /// What stands for a segment that is an id.
 fn placeholder(segment: &str) -> Option<&'static str> {
+    // What is quoted or encoded around an id is no part of it.
+    let segment = segment.strip_prefix("%7B").and_then(|inner| inner.strip_suffix("%7D")).unwrap_or(segment);
     let bytes = segment.as_bytes();
     let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
     // Most segments are words: no digit, no '@'.
@@ -26,7 +42,7 @@ fn placeholder(segment: &str) -> Option<&'static str> {
         let hex = || bytes.len() >= 16 && bytes.iter().all(u8::is_ascii_hexdigit);
         return if is_email(bytes) {
             Some("{email}")
-        } else if hex() {
+        } else if hex() || is_random(bytes, digits) {
             Some("{id}")
         } else {
             None
@@ -41,11 +57,66 @@ fn placeholder(segment: &str) -> Option<&'static str> {
         Some("{date}")
     } else if is_email(bytes) {
         Some("{email}")
-    } else if is_number(bytes) || is_hex(bytes) || is_token(bytes, digits) {
+    } else if is_number(bytes)
+        || is_hex(bytes)
+        || is_code(bytes, digits)
+        || is_token(bytes, digits)
+        || is_random(bytes, digits)
+    {
         Some("{id}")
     } else {
         None
     }
+}
+
+/// `B4711`, `AB-12345`, `KQ7ZPLM4XA`, `order-12345`: codes of things, not names of resources. Names have digits too
+/// (`v2`, `oauth2`, `sha256`, `x509`, `error-404`), but few, and in lower case.
+fn is_code(bytes: &[u8], digits: usize) -> bool {
+    if !bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) || is_version(bytes) {
+        return false;
+    }
+    let letters = bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    let upper = bytes.iter().filter(|byte| byte.is_ascii_uppercase()).count();
+    let number = bytes.len() - bytes.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |last| last + 1);
+    let numbered = number >= 4 && matches!(bytes[bytes.len() - number - 1], b'-' | b'_');
+    numbered
+        || (digits > letters && (digits >= 4 || (digits == 3 && upper > 0)))
+        || (upper == letters && letters + digits >= 8)
+        || switches(bytes) >= 4 && digits >= 2 && upper == 0
+}
+
+/// `v2`, `V20240101`.
+fn is_version(bytes: &[u8]) -> bool {
+    matches!(bytes, [b'v' | b'V', digits @ ..] if digits.iter().all(u8::is_ascii_digit))
+}
+
+/// How often a letter follows a digit or a digit a letter.
+fn switches(bytes: &[u8]) -> usize {
+    let switch = |pair: &&[u8]| {
+        pair[0].is_ascii_alphanumeric()
+            && pair[1].is_ascii_alphanumeric()
+            && pair[0].is_ascii_digit() != pair[1].is_ascii_digit()
+    };
+    bytes.windows(2).filter(switch).count()
+}
+
+/// Base64 and base62: capital letters, small ones and digits change place at every other byte, as they do not where words
+/// are written together (`GetUserById`).
+fn is_random(bytes: &[u8], digits: usize) -> bool {
+    let shortest = if digits > 0 { 10 } else { 20 };
+    if bytes.len() < shortest {
+        return false;
+    }
+    let class = |byte: u8| match byte {
+        b'a'..=b'z' => 1,
+        b'A'..=b'Z' => 2,
+        b'0'..=b'9' => 3,
+        b'-' | b'_' | b'=' | b'+' | b'.' | b'%' => 4,
+        _ => 0,
+    };
+    let changes = bytes.windows(2).filter(|pair| class(pair[0]) != class(pair[1])).count();
+    let has = |wanted| bytes.iter().any(|&byte| class(byte) == wanted);
+    !has(0) && has(1) && has(2) && changes * 2 >= bytes.len()
 }
 
 fn is_uuid(bytes: &[u8]) -> bool {
@@ -180,6 +251,21 @@ mod tests {
             ("/by-mail/ada@example.org", "/by-mail/{email}"),
             ("/by-mail/ada%40example.org", "/by-mail/{email}"),
             ("/geo/-12.5731", "/geo/{id}"),
+            // Short codes of letters and digits: numbers of trains and flights, SKUs, product ids.
+            ("/trips/B4711", "/trips/{id}"),
+            ("/trips/B4712/2024-05-12", "/trips/{id}/{date}"),
+            ("/products/KQ7ZPLM4XA", "/products/{id}"),
+            ("/products/48WXTRKNUV", "/products/{id}"),
+            ("/parts/AB-12345", "/parts/{id}"),
+            ("/s/x7k2p9q", "/s/{id}"),
+            ("/orders/order-12345", "/orders/{id}"),
+            ("/watch/dQw4w9WgXcQ", "/watch/{id}"),
+            ("/tokens/YWRhQGV4YW1wbGUub3Jn", "/tokens/{id}"),
+            ("/tokens/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.sflKxwRJ", "/tokens/{id}"),
+            ("/invoices/12345.pdf", "/invoices/{id}.pdf"),
+            ("/img/550e8400-e29b-41d4-a716-446655440000.png", "/img/{uuid}.png"),
+            ("/a;v=1/users/17;jsessionid=0A1B2C", "/a/users/{id}"),
+            ("/%7B550e8400-e29b-41d4-a716-446655440000%7D", "/{uuid}"),
             ("/", "/"),
             ("/users/", "/users/"),
         ] {
@@ -199,6 +285,11 @@ mod tests {
             "/deadline",
             "/feedface",
             "/s3/list",
+            "/v2024/x",
+            "/h264/x509/sha256/base64/utf8/k8s/i18n/http2/log4j2",
+            "/node-1/error-404",
+            "/IDs/getUserByIdAndName/OrderItemsV2",
+            "/app.3f.js",
             "/grpc.health.v1.Health/Check",
         ] {
             assert_eq!(normalized(path), path);

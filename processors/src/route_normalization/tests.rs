@@ -116,13 +116,108 @@ fn a_span_named_by_its_method_is_named_by_the_path_of_its_attributes() {
 }
 
 #[test]
-fn attributes_count_on_server_and_client_spans_only() {
+fn http_route_counts_on_server_and_client_spans_only() {
     let mut bench = Bench::new(&Config::default());
-    let inner = Encoded { kind: SpanKind::Internal, ..span("GET", &[("http.route", "/a"), ("url.path", "/b")]) };
-    assert_eq!(bench.name(inner), "GET");
+    let inner = Encoded { kind: SpanKind::Internal, ..span("render", &[("http.route", "/a"), ("url.path", "/b")]) };
+    assert_eq!(bench.name(inner), "render");
     let client =
         Encoded { kind: SpanKind::Client, ..span("POST", &[("http.method", "POST"), ("http.url", "http://x/b/1")]) };
     assert_eq!(bench.name(client), "POST /b/{id}!");
+}
+
+#[test]
+fn a_span_without_a_kind_that_is_named_by_its_method_is_named_by_its_url() {
+    let mut bench = Bench::new(&Config::default());
+    for kind in [SpanKind::Unspecified, SpanKind::Internal] {
+        let of = |name: &str, attributes: &[_]| Encoded { kind, ..span(name, attributes) };
+        let url = ("http.url", "http://shop:8080/orders/12345?x=1");
+        assert_eq!(bench.name(of("GET", &[url, ("http.method", "GET")])), "GET /orders/{id}!");
+        // The method stands in the name too.
+        assert_eq!(bench.name(of("HTTP POST", &[url])), "POST /orders/{id}!");
+        // A name that says what was done stays, and so does one without a URL.
+        assert_eq!(bench.name(of("renderOrder", &[url])), "renderOrder");
+        assert_eq!(bench.name(of("GET", &[])), "GET");
+    }
+    // No kind is no reason to doubt the route.
+    let route = [("http.route", "/orders/{order}"), ("http.method", "GET")];
+    assert_eq!(bench.name(Encoded { kind: SpanKind::Unspecified, ..span("GET", &route) }), "GET /orders/{order}!");
+}
+
+#[test]
+fn a_proxy_names_host_and_port_so_its_url_says_more() {
+    let mut bench = Bench::new(&Config::default());
+    let get = ("http.method", "GET");
+    for name in ["stock.default.svc.cluster.local:9080/*", "stock:9080/*", "shop.example.com/*", "10.1.2.3:80/*"] {
+        for kind in [SpanKind::Server, SpanKind::Client] {
+            let of = |attributes: &[_]| Encoded { kind, ..span(name, attributes) };
+            assert_eq!(bench.name(of(&[get, ("http.url", "http://stock:9080/stock/7")])), "GET /stock/{id}!");
+            assert_eq!(bench.name(of(&[get, ("http.url", "http://stock:9080/prices")])), "GET /prices!");
+            assert_eq!(bench.name(of(&[get])), name);
+        }
+    }
+    let call = [("http.method", "POST"), ("http.url", "http://cart:7070/oteldemo.CartService/GetCart")];
+    assert_eq!(bench.name(span("cart:7070/*", &call)), "oteldemo.CartService/GetCart!");
+    assert_eq!(bench.name(span("POST", &call)), "oteldemo.CartService/GetCart!");
+    let stated = [("rpc.service", "oteldemo.CartService"), ("rpc.method", "GetCart")];
+    assert_eq!(bench.name(span("cart:7070/*", &stated)), "oteldemo.CartService/GetCart!");
+    // Since semantic conventions 1.39 the method says the service too.
+    assert_eq!(bench.name(span("POST", &[("rpc.method", "a.B/Get")])), "a.B/Get!");
+}
+
+#[test]
+fn the_same_url_is_one_operation_with_and_without_its_host() {
+    let mut bench = Bench::new(&Config::default());
+    let path = "/api/v1/orders/order/5ad7750b-a68b-49c0-a8c0-32776b067703";
+    for before in ["", "http://orders:8080", "https://u@shop.example.com", "orders:8080", "10.0.0.1:80"] {
+        for after in ["", "?x=1", "#top", ";jsessionid=1A2B"] {
+            let name = bench.name(span(&format!("GET {before}{path}{after}"), &[]));
+            assert_eq!(name, "GET /api/v1/orders/order/{uuid}!", "{before} {after}");
+        }
+    }
+    assert_eq!(bench.name(span("/orders/12345?x=1", &[])), "/orders/{id}!");
+    assert_eq!(bench.name(span("orders:8080/orders/12345", &[])), "/orders/{id}!");
+    assert_eq!(bench.name(span("get /B4711/2023-01-29", &[])), "GET /{id}/{date}!");
+}
+
+fn database(name: &str, attributes: &[(&'static str, &str)]) -> Encoded {
+    Encoded { kind: SpanKind::Client, ..span(name, attributes) }
+}
+
+#[test]
+fn a_database_span_with_a_bare_name_is_named_by_what_it_asks() {
+    let mut bench = Bench::new(&Config::default());
+    let statement = ("db.statement", "select o.id from orders o where o.id = '17'");
+    for name in ["Query", "query", "QUERY", "SELECT", "mysql.query", "redis.command", "jdbc:query", "executeQuery"] {
+        assert_eq!(bench.name(database(name, &[("db.type", "sql"), statement])), "SELECT orders!", "{name}");
+    }
+    // Without a kind, as old clients send it.
+    let inner = Encoded { kind: SpanKind::Unspecified, ..span("Query", &[statement]) };
+    assert_eq!(bench.name(inner), "SELECT orders!");
+    for (attributes, expected) in [
+        (&[("db.query.summary", "SELECT orders lines"), statement][..], "SELECT orders lines!"),
+        (&[("db.operation.name", "INSERT"), ("db.collection.name", "lines"), statement], "INSERT lines!"),
+        (&[("db.operation", "update"), ("db.sql.table", "shop.lines"), statement], "UPDATE shop.lines!"),
+        (&[("db.operation", "SELECT"), statement], "SELECT orders!"),
+        (&[("db.operation", "SELECT"), ("db.system", "x")], "SELECT!"),
+        (&[("db.system", "redis"), ("db.statement", "hget cart:17 x")], "HGET!"),
+        (&[("db.system", "x"), ("db.statement", "17 apples")], "Query"),
+        (&[("db.query.text", "INSERT INTO \"a\".`b` VALUES (1)")], "INSERT a.b!"),
+        (&[("db.system", "mysql")], "Query"),
+        (&[], "Query"),
+    ] {
+        assert_eq!(bench.name(database("Query", attributes)), expected, "{attributes:?}");
+    }
+    // Its name says enough.
+    assert_eq!(bench.name(database("OrderRepository.find", &[statement])), "OrderRepository.find");
+    let long = format!("SELECT * FROM {}", "t".repeat(1000));
+    assert!(bench.name(database("Query", &[("db.statement", &long)])).len() < 150);
+}
+
+#[test]
+fn query_is_a_method_too() {
+    let mut bench = Bench::new(&Config::default());
+    let url = [("http.request.method", "QUERY"), ("url.path", "/orders/17")];
+    assert_eq!(bench.name(span("QUERY", &url)), "QUERY /orders/{id}!");
 }
 
 #[test]

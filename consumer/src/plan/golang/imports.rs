@@ -79,7 +79,7 @@ pub(crate) fn with_imports(parsed: &Parsed, paths: &BTreeSet<String>) -> Result<
             (Some(next), _) => added.push((line_start(text, next.start_byte()).0, line)),
             (None, Some(last)) => added.push((next_line(text, last.end_byte()), line)),
             (None, None) if is_standard(path) => {
-                added.push((line_start(text, first.start_byte()).0, format!("{line}\n")))
+                added.push((line_start(text, first.start_byte()).0, format!("{line}\n")));
             }
             (None, None) => {
                 let last = listed.last().unwrap_or(first);

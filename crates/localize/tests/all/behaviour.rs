@@ -70,6 +70,19 @@ fn a_callee_that_used_to_answer_and_falls_silent_is_charged_and_its_caller_is_no
 }
 
 #[test]
+fn nobody_is_no_suspect_of_any_kind_but_stays_in_the_graph() {
+    for (unknown, fault) in
+        [("unknown_service", Fault::SlowDb), ("(unknown)", Fault::SlowDb), ("unknown_service", Fault::DbGone)]
+    {
+        let judgement = Case::new(&["web", "cart", unknown, "ads"], fault).judge();
+        assert!(judgement.suspects.iter().all(|suspect| suspect.entity.service != unknown), "{:?}", judgement.suspects);
+        assert!(!judgement.services.contains_key(unknown));
+        assert!(judgement.suspects.iter().any(|suspect| suspect.entity.service == "cart" && suspect.rank == 1));
+        assert!(judgement.propagation.iter().any(|hop| hop.to == unknown), "{:?}", judgement.propagation);
+    }
+}
+
+#[test]
 fn every_score_is_a_share_and_every_evidence_id_is_known() {
     for fault in [Fault::None, Fault::SlowDb, Fault::NetworkToAds, Fault::CartThrows, Fault::DbGone] {
         let judgement = Case::new(&NAMES, fault).judge();

@@ -22,7 +22,7 @@ pub const TABLE: Table = Table {
         time("window_start", "Start of the slice"),
         time("window_end", "End of the slice (exclusive)"),
         int64("window_start_unix_nano", "ns since the Unix epoch", "Start of the slice, exactly"),
-        text("service", "`service.name`"),
+        text("service", "`service.name`, else the workload in Kubernetes, else the container"),
         text("instance", "Pod, else instance id, else host").optional(),
         text("node", "Node, else host").optional(),
         text("part", "Container, pool or queue; null for all of the instance").optional(),

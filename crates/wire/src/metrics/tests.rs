@@ -223,3 +223,36 @@ proptest! {
         }
     }
 }
+
+/// The service and instance of a point without attributes of its own.
+fn measured(resource: &[(&str, &str)]) -> String {
+    let (points, _) = all(&request(resource, vec![("k8s.pod.cpu.usage", "{cpu}", gauge(vec![number(0.5, &[])]))]));
+    points[0].0.clone()
+}
+
+#[test]
+fn a_resource_without_a_service_is_named_after_its_workload() {
+    for (resource, expected) in [
+        // As the receivers kubeletstats and k8s_cluster send it.
+        (&[("k8s.pod.name", "cart-579f59597d-wc2lz"), ("k8s.namespace.name", "shop")][..], "cart"),
+        (&[("k8s.pod.name", "x"), ("k8s.deployment.name", "cart")], "cart"),
+        (&[("k8s.statefulset.name", "ledger"), ("k8s.pod.name", "ledger-0")], "ledger"),
+        (&[("k8s.daemonset.name", "agent")], "agent"),
+        (&[("k8s.cronjob.name", "backup"), ("k8s.job.name", "backup-28412340")], "backup"),
+        (&[("k8s.job.name", "backup-28412340")], "backup"),
+        (&[("k8s.container.name", "server"), ("k8s.pod.name", "cart-579f59597d-wc2lz")], "cart"),
+        (&[("k8s.container.name", "server")], "server"),
+        (&[("service.name", "shop"), ("k8s.deployment.name", "cart"), ("k8s.pod.name", "cart-1")], "shop"),
+        (&[("service.name", ""), ("k8s.pod.name", "cart-1")], "cart"),
+        (&[("k8s.node.name", "n1")], "unknown_service"),
+    ] {
+        assert_eq!(measured(resource).split(' ').next(), Some(expected), "{resource:?}");
+    }
+}
+
+#[test]
+fn pods_of_one_scrape_are_suspects_of_their_own() {
+    let pods = ["cart-579f59597d-wc2lz", "web-6d4b75cb6d-hx8kp"];
+    let who = pods.map(|pod| measured(&[("k8s.pod.name", pod), ("k8s.node.name", "n1")]));
+    assert_eq!(who, ["cart cart-579f59597d-wc2lz n1", "web web-6d4b75cb6d-hx8kp n1"]);
+}
