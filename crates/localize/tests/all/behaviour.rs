@@ -78,7 +78,8 @@ fn nobody_is_no_suspect_of_any_kind_but_stays_in_the_graph() {
         assert!(judgement.suspects.iter().all(|suspect| suspect.entity.service != unknown), "{:?}", judgement.suspects);
         assert!(!judgement.services.contains_key(unknown));
         assert!(judgement.suspects.iter().any(|suspect| suspect.entity.service == "cart" && suspect.rank == 1));
-        assert!(judgement.propagation.iter().any(|hop| hop.to == unknown), "{:?}", judgement.propagation);
+        let hop = judgement.propagation.iter().find(|hop| hop.to == unknown);
+        assert_eq!(hop.is_some_and(|hop| hop.sick), fault == Fault::DbGone, "{:?}", judgement.propagation);
     }
 }
 
