@@ -78,7 +78,7 @@ fn a_checkpoint_that_cannot_be_read_is_counted_and_the_start_goes_on() {
     let folder = dir.path().join("data/checkpoint");
     std::fs::create_dir_all(&folder).expect("a folder");
     let slice = now() / SECOND - 5;
-    std::fs::write(folder.join(format!("{slice:020}-0.slice")), "BTSLICE\u{1}and then nothing that was written")
+    std::fs::write(folder.join(format!("{slice:020}-0.slice")), "BTSLICE\u{2}and then nothing that was written")
         .expect("writable");
     let collector = Collector::start(binary(), dir.path(), &config());
     let notes = row(&collector.status(), "service.checkpoint")["notes"].clone();
