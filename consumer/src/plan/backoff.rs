@@ -164,6 +164,23 @@ fn draft(
     Ok(Draft { proposal, edits })
 }
 
+/// The one loop that can be changed; why not, if there is none or more than one.
+fn the_only<T>(loops: impl Iterator<Item = Result<Option<T>, String>>, none: &str, several: &str) -> Result<T, String> {
+    let (mut found, mut why) = (Vec::new(), None);
+    for one in loops {
+        match one {
+            Ok(one) => found.extend(one),
+            Err(reason) => why = why.or(Some(reason)),
+        }
+    }
+    match (found.pop(), why) {
+        (Some(one), None) if found.is_empty() => Ok(one),
+        (None, Some(why)) => Err(why),
+        (None, None) => Err(none.to_owned()),
+        _ => Err(several.to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

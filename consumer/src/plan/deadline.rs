@@ -5,7 +5,7 @@ mod python;
 mod unset;
 
 use backtrail_code::Language;
-use backtrail_model::patch_request::EdgeLoad;
+use backtrail_model::patch_request::{EdgeLoad, PatchRequest};
 
 use super::Found;
 use super::code::Target;
@@ -47,15 +47,20 @@ struct Change {
 
 pub(super) use unset::unset;
 
+/// The callee of the suspect that became slower than any other.
+fn slow_callee(request: &PatchRequest) -> Result<&EdgeLoad, String> {
+    let suspect = &request.suspect_ref.entity.service;
+    let of_suspect = request.telemetry_summary.load.iter().filter(|load| load.from == *suspect);
+    let slow = of_suspect.filter(|load| load.quiet_p95_ms > 0.0 && slowness(load) > SLOWER);
+    let most = slow.max_by(|a, b| slowness(a).total_cmp(&slowness(b)));
+    most.ok_or_else(|| "telemetry shows no callee that takes much longer than before".to_owned())
+}
+
 /// The recipe.
 pub(super) fn missing(context: &Context) -> Found {
     let request = &context.request;
     let suspect = &request.suspect_ref.entity.service;
-    let of_suspect = request.telemetry_summary.load.iter().filter(|load| load.from == *suspect);
-    let slow = of_suspect
-        .filter(|load| load.quiet_p95_ms > 0.0 && slowness(load) > SLOWER)
-        .max_by(|a, b| slowness(a).total_cmp(&slowness(b)))
-        .ok_or("telemetry shows no callee that takes much longer than before")?;
+    let slow = slow_callee(request)?;
     let flag = request.constraints.patch_must_be_guarded_by_flag.clone();
     if flag.is_empty() || !flag.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')) {
         return Err("the request names no flag that the change could stand behind".into());

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use backtrail_code::tree_sitter::Node;
 
-use super::{Change, Values};
+use super::{Change, Values, the_only};
 use crate::context::Context;
 use crate::plan::golang::{
     Edits, Instruments, Reach, Target, behind, callee, context_of, dressed, folder, free, is_recent, line_start, named,
@@ -76,20 +76,11 @@ impl Retry {
             return Err(format!("'{}' has a part in it already", chance.trim_end_matches('.')));
         }
         let loops = target.nodes().into_iter().filter(|node| node.kind() == "for_statement");
-        let (mut found, mut why) = (Vec::new(), None);
-        for node in loops {
-            match Self::of(target, node) {
-                Ok(Some(retry)) => found.push(retry),
-                Ok(None) => {}
-                Err(reason) => why = why.or(Some(reason)),
-            }
-        }
-        match (found.len(), why) {
-            (1, None) => Ok(found.remove(0)),
-            (0, Some(why)) => Err(why),
-            (0, None) => Err("it has no loop that pauses before it tries again".into()),
-            _ => Err("it has several loops that pause".into()),
-        }
+        the_only(
+            loops.map(|node| Self::of(target, node)),
+            "it has no loop that pauses before it tries again",
+            "it has several loops that pause",
+        )
     }
 
     fn of(target: &Target<'_>, node: Node<'_>) -> Result<Option<Self>, String> {

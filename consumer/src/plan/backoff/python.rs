@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use backtrail_code::tree_sitter::Node;
 
-use super::{Change, Values, trial};
+use super::{Change, Values, the_only, trial};
 use crate::context::Context;
 use crate::plan::python::{
     Edits, Instruments, Style, Subject, Target, before_definitions, call_of, callee, is_dotted, line_start, module_of,
@@ -73,21 +73,12 @@ impl Retry {
         if definition.is_some_and(|text| text.contains("async def ") || text.contains("await ")) {
             return Err("it is asynchronous, which this recipe does not know".into());
         }
-        let mut found = Vec::new();
-        let mut why = None;
-        for node in nodes.into_iter().filter(|node| matches!(node.kind(), "for_statement" | "while_statement")) {
-            match Self::of(target, node) {
-                Ok(Some(retry)) => found.push(retry),
-                Ok(None) => {}
-                Err(reason) => why = why.or(Some(reason)),
-            }
-        }
-        match (found.len(), why) {
-            (1, None) => Ok(found.remove(0)),
-            (0, Some(why)) => Err(why),
-            (0, None) => Err("it has no loop that tries again after an exception".into()),
-            _ => Err("it has several loops that try again".into()),
-        }
+        let loops = nodes.into_iter().filter(|node| matches!(node.kind(), "for_statement" | "while_statement"));
+        the_only(
+            loops.map(|node| Self::of(target, node)),
+            "it has no loop that tries again after an exception",
+            "it has several loops that try again",
+        )
     }
 
     fn of(target: &Target<'_>, node: Node<'_>) -> Result<Option<Self>, String> {

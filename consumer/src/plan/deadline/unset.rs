@@ -3,7 +3,7 @@
 
 use backtrail_model::patch_request::EdgeLoad;
 
-use super::{SLOWER, slowness, timeout};
+use super::{slow_callee, timeout};
 use crate::candidate::{Kind, Mechanism, Origin, Proposal};
 use crate::context::Context;
 use crate::plan::needs::overrun;
@@ -15,12 +15,7 @@ use crate::settings::Setting;
 /// The recipe.
 pub(in crate::plan) fn unset(context: &Context) -> Found {
     let request = &context.request;
-    let suspect = &request.suspect_ref.entity.service;
-    let of_suspect = request.telemetry_summary.load.iter().filter(|load| load.from == *suspect);
-    let slow = of_suspect
-        .filter(|load| load.quiet_p95_ms > 0.0 && slowness(load) > SLOWER)
-        .max_by(|a, b| slowness(a).total_cmp(&slowness(b)))
-        .ok_or("telemetry shows no callee that takes much longer than before")?;
+    let slow = slow_callee(request)?;
     let caller = overrun(request).ok_or("no caller gives up before the suspect does")?;
     let place = find(context, &slow.to, |words, setting| {
         words.iter().any(|word| matches!(word.as_str(), "timeout" | "deadline")) && none(setting).is_some()
